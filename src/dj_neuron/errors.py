@@ -1,0 +1,37 @@
+"""The exceptions of dj-neuron: one tree, one sentence each.
+
+Every message says what was got, where, and what was expected. The command line prints
+the sentence and exits with code 2; programs catch :class:`DjNeuronError`.
+"""
+
+
+class DjNeuronError(Exception):
+    """Base of everything that dj-neuron raises on purpose."""
+
+
+class ContractError(DjNeuronError, ValueError):
+    """A value breaks the rules of a contract: wrong shape, unit, order or range."""
+
+
+class AlignmentError(DjNeuronError, ValueError):
+    """Spikes, delays and frames cannot be brought onto one clock."""
+
+
+class ReadError(DjNeuronError):
+    """A file is not what its reader expects; the message names the file and the place."""
+
+
+class UnsafePickleError(ReadError):
+    """A pickle asks for more than plain containers, numbers, strings and NumPy arrays."""
+
+
+class ConflictError(DjNeuronError):
+    """What is to be ingested contradicts what the pipeline already holds."""
+
+
+class DatabaseError(DjNeuronError):
+    """A database server cannot be started, reached or used."""
+
+
+class PipelineError(DjNeuronError):
+    """The pipeline cannot do what was asked of it in its present state."""

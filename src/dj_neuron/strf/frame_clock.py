@@ -1,0 +1,219 @@
+"""From spike time and delay to the frame that was on the screen: the one place where alignment lives.
+
+Frame k is on the screen during ``[start_k, end_k)``. What was visible `delay` seconds before a spike at
+`t` is therefore the last frame that started at or before ``t - delay``, if it had not ended by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from dj_neuron.errors import AlignmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from dj_neuron.contracts import Stimulation
+
+    Floats = NDArray[np.float64]
+
+FrameRule = Literal["floor", "nearest"]
+FRAME_RULES: tuple[FrameRule, ...] = ("floor", "nearest")
+
+# What stands in place of a frame index where no frame was on the screen.
+BEFORE_ONSET, AFTER_END, IN_GAP = -1, -2, -3
+
+_NEAR_FRAME = 0.05  # in frames: nominal delays meet measured rates
+_TOLERANCE_ULPS = 16  # a few roundings of t, onset, delay and k / rate; far below any real jitter
+
+
+@dataclass(frozen=True, eq=False)
+class FrameClock:
+    """When every frame of a movie was on the screen.
+
+    Build one with :meth:`regular`, :meth:`from_edges` or :meth:`from_starts`.
+
+    Attributes
+    ----------
+    starts_s, ends_s : array (n_frames,)
+        Each frame is on the screen during ``[start, end)``, seconds on the recording's clock.
+    joins_s : array (n_joins,)
+        Instants at which separate pieces of recording were joined; no delay reaches across one.
+    frame_rate_hz : float
+        The rate of a regular clock; else one over the median frame duration.
+    is_regular : bool
+        Whether the clock was made from a rate.
+    """
+
+    starts_s: Floats
+    ends_s: Floats
+    joins_s: Floats = field(default_factory=lambda: np.empty(0))
+    frame_rate_hz: float = 0.0
+    is_regular: bool = False
+
+    @classmethod
+    def regular(cls, frame_rate_hz: float, n_frames: int, onset_s: float) -> FrameClock:
+        """Frames that follow each other at `frame_rate_hz` from `onset_s` on."""
+        if not (np.isfinite(frame_rate_hz) and frame_rate_hz > 0 and n_frames > 0 and np.isfinite(onset_s)):
+            raise AlignmentError(
+                f"a clock of {n_frames} frames at {frame_rate_hz} Hz from {onset_s} s, expected at least one frame, "
+                "a positive rate and a finite onset"
+            )
+        edges_s = onset_s + np.arange(n_frames + 1) / frame_rate_hz
+        return cls(edges_s[:-1], edges_s[1:], frame_rate_hz=float(frame_rate_hz), is_regular=True)
+
+    @classmethod
+    def from_edges(cls, edges_s: ArrayLike, *, joins_s: ArrayLike = ()) -> FrameClock:
+        """Frames at measured times: ``n_frames + 1`` edges, the last being the end of the last frame."""
+        edges = np.asarray(edges_s, np.float64)
+        if edges.ndim != 1 or edges.size < 2:
+            raise AlignmentError(
+                f"frame edges have shape {edges.shape}, expected (n_frames + 1,) with at least one frame"
+            )
+        return cls.from_starts(edges[:-1], float(edges[-1]), joins_s=joins_s)
+
+    @classmethod
+    def from_starts(
+        cls,
+        starts_s: ArrayLike,
+        last_end_s: float,
+        *,
+        gaps_s: Sequence[tuple[float, float]] | ArrayLike = (),
+        joins_s: ArrayLike = (),
+    ) -> FrameClock:
+        """Frames at measured starts, each shown until the next begins or a gap does.
+
+        Parameters
+        ----------
+        starts_s : array (n_frames,)
+            Strictly ascending.
+        last_end_s : float
+            When the last frame left the screen.
+        gaps_s : array (n_gaps, 2)
+            From, to: stretches without any frame. A gap ends when the next frame starts.
+        joins_s : array (n_joins,)
+            See the class.
+
+        Raises
+        ------
+        AlignmentError
+            If times are not finite and ascending, or a frame starts inside a gap.
+        """
+        starts = np.asarray(starts_s, np.float64)
+        edges = np.append(starts, last_end_s)
+        if starts.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise AlignmentError(
+                "frame times are not finite and strictly ascending, the end of the last frame included"
+            )
+        ends = edges[1:].copy()
+        tolerance_s = _rounding_s(edges)
+        for begin_s, finish_s in np.asarray(gaps_s, np.float64).reshape(-1, 2):
+            frame = int(np.searchsorted(starts, begin_s - tolerance_s, side="left")) - 1
+            if not begin_s < finish_s or frame < 0 or finish_s > edges[frame + 1] + tolerance_s:
+                raise AlignmentError(
+                    f"a gap from {begin_s:g} to {finish_s:g} s does not lie between the start of a frame and the start "
+                    "of the next"
+                )
+            ends[frame] = begin_s
+        joins = np.sort(np.asarray(joins_s, np.float64).ravel())
+        return cls(starts, ends, joins_s=joins, frame_rate_hz=float(1 / np.median(np.diff(edges))))
+
+    @classmethod
+    def of(cls, stimulation: Stimulation) -> FrameClock:
+        """Give the clock of a stimulation: its measured frame times, or its measured rate."""
+        if stimulation.frame_edges_s is None:
+            return cls.regular(stimulation.frame_rate_hz, stimulation.movie.n_frames, stimulation.onset_s)
+        edges_s = stimulation.frame_edges_s
+        gaps_s = () if stimulation.gaps_s is None else stimulation.gaps_s
+        return cls.from_starts(edges_s[:-1], float(edges_s[-1]), gaps_s=gaps_s)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.starts_s.size
+
+    def frames_at(self, spike_times_s: Floats, delay_s: float, frame_rule: FrameRule = "floor") -> NDArray[np.int64]:
+        """Find the frame on the screen `delay_s` before each spike.
+
+        Parameters
+        ----------
+        spike_times_s : array (n_spikes,)
+        delay_s : float
+            Positive = past; 0 is the frame on the screen at the spike.
+        frame_rule : {"floor", "nearest"}
+            "nearest" takes the frame whose start is nearest, on a regular clock only. It is wrong for
+            half of all spikes and exists to reproduce results of the 2019 pipeline.
+
+        Returns
+        -------
+        array (n_spikes,) of int64
+            0-based frame index, or BEFORE_ONSET, AFTER_END or IN_GAP.
+        """
+        spike_times_s = np.asarray(spike_times_s, np.float64)
+        if frame_rule == "nearest":
+            return self._nearest(spike_times_s, delay_s)
+        if frame_rule != "floor":
+            raise AlignmentError(f"frame rule is {frame_rule!r}, expected one of {', '.join(FRAME_RULES)}")
+        tolerance_s = _rounding_s(spike_times_s, delay_s, self.starts_s[:1], self.ends_s[-1:])
+        seen_s = spike_times_s - delay_s + tolerance_s
+        frame = np.searchsorted(self.starts_s, seen_s, side="right") - 1
+        ended = seen_s >= self.ends_s[frame]
+        result = np.where(ended, np.where(frame == self.n_frames - 1, AFTER_END, IN_GAP), frame)
+        if self.joins_s.size:
+            piece_of_spike = np.searchsorted(self.joins_s, spike_times_s + tolerance_s, side="right")
+            piece_of_frame = np.searchsorted(self.joins_s, seen_s, side="right")
+            result[(piece_of_spike != piece_of_frame) & (result >= 0)] = IN_GAP
+        result[frame < 0] = BEFORE_ONSET
+        return result.astype(np.int64)
+
+    def _nearest(self, spike_times_s: Floats, delay_s: float) -> NDArray[np.int64]:
+        if not self.is_regular:
+            raise AlignmentError(
+                'frame rule "nearest" reproduces results on a regular clock, but the frame times are measured'
+            )
+        # the very order of operations of the pipeline that it reproduces
+        frame = np.round((spike_times_s - self.starts_s[0] - delay_s) * self.frame_rate_hz).astype(np.int64)
+        return np.where(frame < 0, BEFORE_ONSET, np.where(frame >= self.n_frames, AFTER_END, frame))
+
+    def delays_between(self, first_s: float, last_s: float, step_s: float = 0) -> Floats:
+        """Give the delays of a range, ``(n_delays,)`` ascending.
+
+        Parameters
+        ----------
+        first_s, last_s : float
+            Seconds before the spike, both inclusive.
+        step_s : float
+            Seconds between delays; 0 gives every whole number of frames in the range, so that 0 is the frame at
+            the spike. A range that misses a frame by less than a twentieth (0.1 s at 59.98 Hz) includes it.
+
+        Raises
+        ------
+        AlignmentError
+            If the range is reversed or holds no delay.
+        """
+        if not (np.isfinite([first_s, last_s, step_s]).all() and step_s >= 0 and last_s >= first_s):
+            raise AlignmentError(
+                f"delays from {first_s} to {last_s} s in steps of {step_s} s, expected first <= last and a step >= 0"
+            )
+        if first_s == last_s:
+            return np.array([first_s], np.float64)
+        if step_s > 0:
+            n_steps = int(np.floor((last_s - first_s) / step_s + 1e-6))
+            return np.float64(first_s) + np.arange(n_steps + 1) * step_s
+        first_lag = np.ceil(first_s * self.frame_rate_hz - _NEAR_FRAME)
+        last_lag = np.floor(last_s * self.frame_rate_hz + _NEAR_FRAME)
+        if last_lag < first_lag:
+            raise AlignmentError(
+                f"no whole frame lies between delays of {first_s} and {last_s} s at {self.frame_rate_hz:g} Hz"
+            )
+        return np.arange(first_lag, last_lag + 1) / self.frame_rate_hz
+
+
+def _rounding_s(*times_s: ArrayLike) -> float:
+    largest = max((float(np.abs(t).max()) for t in map(np.asarray, times_s) if t.size), default=0.0)
+    return _TOLERANCE_ULPS * float(np.spacing(largest))

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dj_neuron import Movie, SpikeTrain
+from dj_neuron.errors import AlignmentError
+from dj_neuron.strf import FrameClock, spike_triggered_average
+
+
+def naive(frames, edges, train, delay, centre):
+    """One neuron at one delay, spike by spike, in the slowest way there is."""
+    used = []
+    before = after = 0
+    for spike in train:
+        seen = spike - delay
+        if seen < edges[0]:
+            before += 1
+        elif seen >= edges[-1]:
+            after += 1
+        else:
+            used.append(max(k for k in range(len(frames)) if edges[k] <= seen))
+    per_frame = [used.count(k) for k in set(used)]
+    if not used:
+        nothing = np.full(frames.shape[1:], np.nan)
+        return nothing, nothing, 0, before, after
+    value = sum(frames[k].astype(float) for k in used) / len(used)
+    error = frames.astype(float).std(axis=0) * np.sqrt(sum(c**2 for c in per_frame)) / len(used)
+    return value - centre * frames.astype(float).mean(axis=0), error, len(used), before, after
+
+
+two_levels = hnp.arrays(
+    np.int8, hnp.array_shapes(min_dims=3, max_dims=3, max_side=13), elements=st.sampled_from([-1, 1])
+)
+graded = hnp.arrays(np.float64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=7), elements=st.floats(-1, 1))
+# spikes and delays in odd thirds of a millisecond never meet a frame boundary
+times = st.lists(st.integers(0, 1500).map(lambda k: k / 997 + 1 / 3e4), max_size=40)
+
+
+@settings(max_examples=150)
+@given(st.one_of(two_levels, graded), st.lists(times, min_size=1, max_size=3), st.booleans(), st.data())
+def test_agrees_with_a_naive_loop(frames, trains, centre, data):
+    delays = data.draw(st.lists(st.integers(-7, 7).map(lambda k: k / 10), min_size=1, max_size=4, unique=True))
+    clock = FrameClock.regular(10, len(frames), 0.2)
+    edges = 0.2 + np.arange(len(frames) + 1) / 10
+    sta = spike_triggered_average(frames, clock, [np.sort(t) for t in trains], delays, centre=centre)
+    assert sta.values.shape == (len(trains), len(delays), *frames.shape[1:])
+    for i, train in enumerate(trains):
+        for j, delay in enumerate(delays):
+            value, error, n_used, before, after = naive(frames, edges, train, delay, centre)
+            np.testing.assert_allclose(sta.values[i, j], value, atol=1e-12)
+            np.testing.assert_allclose(sta.standard_error[i, j], error, atol=1e-7)
+            assert sta.n_used[i, j] == n_used
+            assert sta.ledger.n_before_onset[i, j] == before
+            assert sta.ledger.n_after_end[i, j] == after
+            assert sta.ledger.n_in_gap[i, j] == 0
+            assert sta.ledger.n_spikes[i, j] == len(train)
+
+
+def test_nearest_without_centring_is_exactly_what_the_2019_pipeline_gave():
+    rng = np.random.default_rng(5)
+    movie = rng.choice([-1.0, 1.0], (4000, 3, 5))
+    fps, onset = 59.9815, 1.65657
+    spikes = np.sort(rng.uniform(0, 70, 500))
+    for delay in (0.05, 0.2, 0.3):
+        sta = spike_triggered_average(
+            movie, FrameClock.regular(fps, 4000, onset), [spikes], [delay], frame_rule="nearest", centre=False
+        )
+        shown = [round((t - onset - delay) * fps) for t in spikes]
+        expected = np.mean([movie[k] for k in shown if 0 <= k < 4000], axis=0)
+        assert (sta.values[0, 0] == expected).all()
+
+
+def test_nothing_depends_on_how_many_frames_are_read_at_a_time(monkeypatch):
+    rng = np.random.default_rng(1)
+    frames = rng.choice([0.0, 1.0], (1000, 4, 3))
+    clock = FrameClock.regular(60, 1000, 0.1)
+    trains = [np.sort(rng.uniform(0, 20, 400)) for _ in range(3)]
+    whole = spike_triggered_average(frames, clock, trains, [0.0, 0.1, -0.1])
+    monkeypatch.setattr("dj_neuron.strf.average._CHUNK_VALUES", 500)
+    pieces = spike_triggered_average(frames, clock, trains, [0.0, 0.1, -0.1])
+    assert (whole.values == pieces.values).all()
+    np.testing.assert_allclose(whole.z, pieces.z)
+
+
+def test_spikes_in_one_frame_weigh_their_number():
+    frames = np.array([1.0, -1.0, 1.0]).reshape(3, 1, 1)
+    sta = spike_triggered_average(frames, FrameClock.regular(1, 3, 0), [[0.1, 0.2, 0.3, 1.5]], [0.0], centre=False)
+    assert sta.values.item() == pytest.approx((3 * 1 - 1) / 4)
+    assert sta.error_factor.item() == pytest.approx(np.sqrt(3**2 + 1) / 4)
+
+
+def test_more_spikes_than_sixteen_bits_count_are_not_lost():
+    frames = np.array([1.0, -1.0]).reshape(2, 1, 1)
+    train = np.concatenate([np.full(100_000, 0.5), np.full(300_000, 1.5)])
+    sta = spike_triggered_average(frames, FrameClock.regular(1, 2, 0), [train], [0.0], centre=False)
+    assert sta.n_used.item() == 400_000
+    assert sta.values.item() == -0.5
+
+
+def test_a_silent_neuron_is_nan_and_never_zero():
+    frames = np.random.default_rng(0).choice([-1, 1], (10, 2, 2))
+    sta = spike_triggered_average(frames, FrameClock.regular(10, 10, 0), [[], [0.5]], [0.0])
+    assert np.isnan(sta.values[0]).all()
+    assert np.isnan(sta.z[0]).all()
+    assert np.isfinite(sta.values[1]).all()
+
+
+def test_fewer_spikes_than_asked_for_are_nan():
+    frames = np.random.default_rng(0).choice([-1, 1], (10, 2, 2))
+    sta = spike_triggered_average(frames, FrameClock.regular(10, 10, 0), [[0.55, 0.95]], [0.0, -0.2], min_spikes=2)
+    assert np.isfinite(sta.values[0, 0]).all()
+    assert np.isnan(sta.values[0, 1]).all()
+    assert sta.n_used.tolist() == [[2, 1]]
+
+
+def test_every_spike_not_counted_is_in_the_ledger():
+    clock = FrameClock.from_starts([1.0, 2.0, 5.0], 6.0, gaps_s=[(3.0, 5.0)])
+    train = np.array([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
+    sta = spike_triggered_average(np.ones((3, 1, 1)) * [[[1]], [[-1]], [[1]]], clock, [train], [0.0, 1.0])
+    ledger = sta.ledger
+    assert ledger.n_before_onset.tolist() == [[1, 2]]
+    assert ledger.n_after_end.tolist() == [[2, 1]]
+    assert ledger.n_in_gap.tolist() == [[2, 2]]
+    assert ledger.n_used.tolist() == [[3, 3]]
+    assert ledger.n_spikes.tolist() == [[8, 8]]
+
+
+def test_centring_subtracts_the_mean_of_each_block_and_keeps_it():
+    rng = np.random.default_rng(2)
+    frames = (rng.random((500, 3, 2)) < [[0.2, 0.5], [0.8, 0.3], [0.5, 0.9]]).astype(float)
+    clock, trains = FrameClock.regular(60, 500, 0), [np.sort(rng.uniform(0, 8, 100))]
+    raw = spike_triggered_average(frames, clock, trains, [0.0, 0.1], centre=False)
+    centred = spike_triggered_average(frames, clock, trains, [0.0, 0.1])
+    np.testing.assert_allclose(centred.pixel_mean, frames.mean(axis=0))
+    np.testing.assert_allclose(centred.values + centred.pixel_mean, raw.values)
+    np.testing.assert_allclose(centred.z, raw.z)
+
+
+def test_standard_error_is_the_spread_over_unrelated_recordings():
+    rng = np.random.default_rng(3)
+    frames = rng.choice([-1, 1], (3000, 8, 8))
+    trains = [np.sort(rng.uniform(0, 50, 300)) for _ in range(40)]
+    z = spike_triggered_average(frames, FrameClock.regular(60, 3000, 0), trains, [0.0]).z
+    assert z.std() == pytest.approx(1, abs=0.05)
+
+
+def test_takes_movies_contracts_and_arrays_alike():
+    frames = np.random.default_rng(4).choice([0, 1], (50, 3, 4))
+    clock, times = FrameClock.regular(10, 50, 0), np.array([1.05, 2.5, 2.55, 4.0])
+    from_arrays = spike_triggered_average(frames, clock, [times], [0.1])
+    from_contracts = spike_triggered_average(Movie.from_frames(frames), clock, [SpikeTrain(1, times)], [0.1])
+    assert (from_arrays.values == from_contracts.values).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"frame_clock": FrameClock.regular(10, 9, 0)}, "the movie has 10 frames, but the clock 9"),
+        ({"spike_trains": [[[0.1]]]}, "spike train 0 has shape"),
+        ({"spike_trains": [[np.nan]]}, "finite seconds"),
+        ({"spike_trains": np.array([0.1, 0.2])}, r"spike train 0 has shape \(\)"),
+        ({"delays_s": [np.inf]}, "finite seconds"),
+    ],
+)
+def test_bad_input_is_refused_in_words(changes, words):
+    arguments = {
+        "movie": np.ones((10, 2, 2)) * np.arange(10)[:, None, None],
+        "frame_clock": FrameClock.regular(10, 10, 0),
+        "spike_trains": [[0.1]],
+        "delays_s": [0.0],
+    }
+    with pytest.raises(AlignmentError, match=words):
+        spike_triggered_average(**(arguments | changes))

@@ -1,0 +1,163 @@
+import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dj_neuron.contracts import Movie, Session, SpikeLedger, SpikeTrain, Stimulation
+from dj_neuron.errors import ContractError
+
+shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=11)
+levels = st.lists(st.floats(-10, 10), min_size=1, max_size=2).map(sorted)
+
+
+@given(st.data())
+def test_two_level_movies_are_packed_without_loss(data):
+    values = data.draw(levels)
+    frames = data.draw(hnp.arrays(np.float64, shapes, elements=st.sampled_from(values)))
+    movie = Movie.from_frames(frames)
+    assert movie.levels == (frames.min(), frames.max())
+    assert movie.data.nbytes == len(frames) * -(-frames[0].size // 8)
+    assert (movie.frames(dtype=np.float64) == frames).all()
+
+
+@given(hnp.arrays(np.float64, shapes, elements=st.floats(-1, 1)), st.integers(0, 11), st.integers(0, 11))
+def test_any_stretch_of_any_movie_can_be_read(frames, start, stop):
+    assert (Movie.from_frames(frames).frames(start, stop, np.float64) == frames[start:stop]).all()
+
+
+def test_graded_movies_keep_their_values():
+    frames = np.array([0, 100, 255], np.uint8).reshape(3, 1, 1)
+    movie = Movie.from_frames(frames)
+    assert movie.levels is None
+    assert movie.frames().dtype == np.float32
+    assert movie.frames().ravel().tolist() == [0, 100, 255]
+
+
+@pytest.mark.parametrize("values", [(0, 1), (-1, 1), (False, True), (10, 250), (0.2, 0.7)])
+def test_two_levels_become_contrast(values):
+    frames = np.array([values[0], values[1], values[1]]).reshape(3, 1, 1)
+    assert Movie.from_frames(frames).as_contrast().frames().ravel().tolist() == [-1, 1, 1]
+
+
+def test_contrast_takes_the_values_of_black_and_white():
+    frames = np.array([255, 0, 127.5]).reshape(3, 1, 1)
+    contrast = Movie.from_frames(frames).as_contrast(black=0, white=255)
+    assert contrast.frames().ravel().tolist() == [1, -1, 0]
+    inverted = Movie.from_frames(frames[:2]).as_contrast(black=255, white=0)
+    assert inverted.frames().ravel().tolist() == [-1, 1]
+    assert inverted.levels == (-1, 1)
+    half = Movie.from_frames(np.array([0.0, 127.5]).reshape(2, 1, 1)).as_contrast(black=0, white=255)
+    assert half.frames().ravel().tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [(np.ones((2, 1, 1)), "at least two levels"), (np.arange(3).reshape(3, 1, 1), "from 0 to 2, expected contrast")],
+)
+def test_contrast_is_never_guessed(frames, words):
+    with pytest.raises(ContractError, match=words):
+        Movie.from_frames(frames).as_contrast()
+
+
+def test_equal_movies_have_equal_hashes_and_no_others():
+    frames = np.random.default_rng(0).choice([-1, 1], (20, 4, 6))
+    same = Movie.from_frames(frames.astype(float))
+    movie = Movie.from_frames(frames)
+    assert movie.movie_hash == same.movie_hash
+    others = [
+        Movie.from_frames(-frames),
+        Movie.from_frames(frames.reshape(20, 6, 4)),
+        Movie.from_frames(frames, block_size_px=(2, 2)),
+        Movie.from_frames((frames + 1) // 2),
+    ]
+    assert len({movie.movie_hash, *(other.movie_hash for other in others)}) == 5
+
+
+def test_a_movie_cannot_be_changed_from_outside():
+    frames = np.random.default_rng(0).random((2, 2, 2))
+    movie = Movie.from_frames(frames)
+    frames[:] = 0
+    assert movie.frames().any()
+    with pytest.raises(ValueError, match="read-only"):
+        movie.data[0] = 0
+
+
+MOVIE = Movie.from_frames(np.random.default_rng(0).choice([-1, 1], (5, 2, 2)))
+
+
+def stimulation(number=1, **changes):
+    return Stimulation(**{
+        "stimulation_number": number, "movie": MOVIE, "frame_rate_hz": 60.0, "onset_s": 1.0, "pixel_size_um": 8.3,
+    } | changes)  # fmt: skip
+
+
+def session(**changes):
+    return Session(**{"subject_name": "WT", "session_date": datetime.date(2020, 1, 1), "sample_number": 1} | changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Movie.from_frames(np.ones((3, 3))), r"shape \(3, 3\), expected \(n_frames, n_y, n_x\)"),
+        (lambda: Movie.from_frames(np.ones((0, 3, 3))), "none of them 0"),
+        (lambda: Movie.from_frames(np.full((2, 1, 3), [1, np.nan, 2])), "frame 0 is not finite at row 0, column 1"),
+        (lambda: Movie.from_frames(np.array([[["a"]]])), "expected real numbers"),
+        (lambda: Movie.from_frames(np.ones((1, 2, 2)), block_size_px=(0, 1)), "at least 1"),
+        (
+            lambda: Movie.from_frames(np.ones((1, 2, 4)), block_size_px=(10, 10), screen_size_px=(40, 31)),
+            "the screen is",
+        ),
+        (lambda: SpikeTrain(3, np.ones((2, 2))), "neuron 3: spike times have shape"),
+        (lambda: SpikeTrain(3, [0.1, np.inf]), "neuron 3: spike 1 is not a finite time"),
+        (lambda: SpikeTrain(3, [-0.1, 0.2]), "neuron 3: spike 0 is at -0.1 s"),
+        (lambda: SpikeTrain(3, [0.1, 0.3, 0.2]), "neuron 3: spike 2 comes before"),
+        (lambda: stimulation(frame_rate_hz=0), "stimulation 1: frame_rate_hz is 0"),
+        (lambda: stimulation(pixel_size_um=np.nan), "pixel_size_um is nan"),
+        (lambda: stimulation(onset_s=np.inf), "onset_s is inf"),
+        (lambda: stimulation(spike_trains=(SpikeTrain(2, []), SpikeTrain(1, []))), "ascending order"),
+        (lambda: stimulation(frame_edges_s=np.arange(5.0)), r"expected \(6,\)"),
+        (lambda: stimulation(frame_edges_s=np.array([0, 1, 1, 2, 3, 4.0])), "strictly ascending"),
+        (lambda: stimulation(gaps_s=np.array([[1.0, 2.0]])), "without frame times"),
+        (lambda: stimulation(frame_edges_s=np.arange(6.0), gaps_s=np.array([[2.0, 1.0]])), "from < to"),
+        (lambda: session(subject_name=" "), "subject_name is empty"),
+        (lambda: session(stimulations=(stimulation(2), stimulation(2))), "expected each once"),
+        (
+            lambda: session(
+                stimulations=(
+                    stimulation(1, spike_trains=(SpikeTrain(1, [], "a"),)),
+                    stimulation(2, spike_trains=(SpikeTrain(1, [], "b"),)),
+                )
+            ),
+            "neuron 1 is called 'b' and 'a'",
+        ),
+    ],
+)
+def test_bad_values_are_refused_in_words(make, words):
+    with pytest.raises(ContractError, match=words):
+        make()
+
+
+def test_what_follows_from_a_stimulation():
+    regular = stimulation(movie=Movie.from_frames(np.ones((5, 2, 2)), block_size_px=(10, 20)))
+    assert regular.block_size_um == pytest.approx((83.0, 166.0))
+    assert regular.end_s == pytest.approx(1 + 5 / 60)
+    assert stimulation(frame_edges_s=np.arange(6.0)).end_s == 5.0
+
+
+def test_the_ledger_adds_up():
+    ledger = SpikeLedger(*(np.array([k]) for k in (5, 1, 2, 3)))
+    assert ledger.n_spikes.tolist() == [11]
+
+
+def test_neurons_of_a_session_are_those_of_all_its_stimulations():
+    both = session(
+        stimulations=(
+            stimulation(1, spike_trains=(SpikeTrain(2, [], "b"),)),
+            stimulation(2, spike_trains=(SpikeTrain(1, [], "a"), SpikeTrain(2, [0.5], "b"))),
+        )
+    )
+    assert both.neuron_labels == {1: "a", 2: "b"}
+    assert str(both) == "WT, 2020-01-01, sample 1"

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dj_neuron.errors import AlignmentError
+from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
+
+rates = st.floats(1, 500)
+onsets = st.floats(0, 5000)
+
+
+@given(rates, onsets, st.integers(0, 999), st.integers(-50, 50))
+def test_a_spike_at_the_start_of_a_frame_sees_that_frame(rate, onset, frame, lag):
+    clock = FrameClock.regular(rate, 1000, onset)
+    seen = clock.frames_at(np.array([onset + frame / rate]), lag / rate)[0]
+    expected = frame - lag
+    assert seen == (expected if 0 <= expected < 1000 else BEFORE_ONSET if expected < 0 else AFTER_END)
+
+
+@given(rates, onsets, st.integers(0, 999), st.sampled_from([1e-6, 0.25, 0.5, 0.75, 1 - 1e-6]))
+def test_a_spike_within_a_frame_sees_that_frame(rate, onset, frame, part):
+    clock = FrameClock.regular(rate, 1000, onset)
+    assert clock.frames_at(np.array([onset + (frame + part) / rate]), 0.0)[0] == frame
+
+
+def test_a_spike_just_before_a_boundary_does_not_see_the_next_frame():
+    clock = FrameClock.regular(59.9815, 4000, 1.65657)
+    boundary = 1.65657 + 3000 / 59.9815
+    assert clock.frames_at(np.array([boundary - 1e-9, boundary, boundary + 1e-9]), 0.0).tolist() == [2999, 3000, 3000]
+
+
+def test_the_measured_rate_is_used():
+    nominal, measured = FrameClock.regular(60, 5000, 0), FrameClock.regular(59.9815, 5000, 0)
+    spike = np.array([(4125 + 0.5) / 59.9815])
+    assert measured.frames_at(spike, 0.0)[0] == 4125
+    assert nominal.frames_at(spike, 0.0)[0] == 4126
+
+
+def test_the_onset_is_subtracted_once():
+    clock = FrameClock.regular(10, 10, 2.0)
+    assert clock.frames_at(np.array([1.99, 2.05, 2.95, 3.0]), 0.0).tolist() == [BEFORE_ONSET, 0, 9, AFTER_END]
+
+
+def test_doubled_frames_stay_where_they_were():
+    edges = np.array([0.0, 0.0333, 0.1, 0.1333])  # the second frame stayed for two
+    clock = FrameClock.from_edges(edges)
+    assert clock.frames_at(np.array([0.0, 0.04, 0.09, 0.11, 0.1333]), 0.0).tolist() == [0, 1, 1, 2, AFTER_END]
+
+
+@given(
+    st.lists(st.floats(0.001, 1), min_size=1, max_size=30),
+    st.lists(st.floats(-2, 40), max_size=30),
+    st.floats(-1, 1),
+)
+def test_irregular_frames_agree_with_looking_them_up_one_by_one(durations, spikes, delay):
+    edges = np.concatenate([[1.0], 1.0 + np.cumsum(durations)])
+    clock = FrameClock.from_edges(edges)
+    for spike, found in zip(spikes, clock.frames_at(np.array(spikes), delay), strict=True):
+        seen = spike - delay
+        if np.abs(edges - seen).min() < 1e-9:
+            continue  # boundaries have tests of their own
+        naive = [k for k in range(len(durations)) if edges[k] <= seen < edges[k + 1]]
+        assert found == (naive[0] if naive else BEFORE_ONSET if seen < edges[0] else AFTER_END)
+
+
+def test_no_frame_is_on_the_screen_in_a_gap():
+    clock = FrameClock.from_starts([0.0, 0.1, 0.5, 0.6], 0.7, gaps_s=[(0.2, 0.5)])
+    assert clock.frames_at(np.array([0.15, 0.2, 0.3, 0.5]), 0.0).tolist() == [1, IN_GAP, IN_GAP, 2]
+    # time goes on during a gap: what was shown before it stays the history of what comes after
+    assert clock.frames_at(np.array([0.55]), 0.4).tolist() == [1]
+
+
+def test_without_a_gap_a_frame_stays_until_the_next():
+    clock = FrameClock.from_starts([0.0, 0.1, 0.5, 0.6], 0.7)
+    assert clock.frames_at(np.array([0.3]), 0.0).tolist() == [1]
+
+
+def test_no_delay_reaches_across_a_join():
+    clock = FrameClock.from_edges(np.arange(11) / 10, joins_s=[0.5])
+    spikes = np.array([0.45, 0.55, 0.65])
+    assert clock.frames_at(spikes, 0.1).tolist() == [3, IN_GAP, 5]
+    assert clock.frames_at(spikes, -0.1).tolist() == [IN_GAP, 6, 7]
+
+
+def test_nearest_is_the_rule_of_2019():
+    clock = FrameClock.regular(59.9815, 100, 1.65657)
+    spikes = np.linspace(1.86, 3.52, 500)
+    expected = [round(x) for x in (spikes - 1.65657 - 0.2) * 59.9815]
+    expected = [k if 0 <= k < 100 else BEFORE_ONSET if k < 0 else AFTER_END for k in expected]
+    assert clock.frames_at(spikes, 0.2, "nearest").tolist() == expected
+    half_of_all = np.mean(clock.frames_at(spikes, 0.2, "nearest") != clock.frames_at(spikes, 0.2))
+    assert 0.4 < half_of_all < 0.6
+
+
+def test_nearest_needs_a_regular_clock():
+    with pytest.raises(AlignmentError, match="regular clock"):
+        FrameClock.from_edges([0.0, 0.1]).frames_at(np.array([0.0]), 0.0, "nearest")
+
+
+def test_ranges_count_whole_frames_so_that_zero_is_the_frame_at_the_spike():
+    clock = FrameClock.regular(59.9815, 100, 0)
+    delays = clock.delays_between(-0.1, 0.4)
+    assert np.allclose(delays * 59.9815, np.arange(-6, 25))
+    assert 0.0 in delays
+    assert clock.delays_between(0.2, 0.2).tolist() == [0.2]
+    assert np.allclose(clock.delays_between(0, 0.3, 0.1), [0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((0.3, 0.2), "first <= last"), ((0.004, 0.01), "no whole frame"), ((0, np.inf), "first <= last")],
+)
+def test_ranges_without_a_delay_are_refused(arguments, words):
+    with pytest.raises(AlignmentError, match=words):
+        FrameClock.regular(60, 100, 0).delays_between(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: FrameClock.regular(0, 10, 0), "positive rate"),
+        (lambda: FrameClock.regular(60, 0, 0), "at least one frame"),
+        (lambda: FrameClock.from_edges([1.0]), "at least one frame"),
+        (lambda: FrameClock.from_edges([0.0, 2.0, 1.0]), "ascending"),
+        (lambda: FrameClock.from_edges([0.0, np.nan]), "finite"),
+        (lambda: FrameClock.from_starts([0.0, 0.1], 0.2, gaps_s=[(0.05, 0.15)]), "a gap from 0.05"),
+        (lambda: FrameClock.regular(60, 10, 0).frames_at(np.zeros(1), 0, "round"), "'round'"),
+    ],
+)
+def test_bad_clocks_are_refused_in_words(make, words):
+    with pytest.raises(AlignmentError, match=words):
+        make()

@@ -1,0 +1,126 @@
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dj_neuron import Movie, Stimulation
+from dj_neuron.errors import ReadError
+from dj_neuron.simulate import KnownNeuron, load_layout, read_truth, respond, simulate, write_simulation
+from dj_neuron.strf import FrameClock, find_centre, spike_triggered_average
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_simulation(tmp_path_factory.mktemp("simulation") / "small.pkl", "small", seed=3)
+
+
+def test_the_file_has_the_very_form_of_the_real_one(small):
+    with small[0].open("rb") as file:
+        sessions = pickle.load(file)
+    for entry, layout in zip(sessions, load_layout("small"), strict=True):
+        assert list(entry) == ["subject_name", "sample_number", "session_date", "stimulations"]
+        for stimulation, expected in zip(entry["stimulations"], layout["stimulations"], strict=True):
+            assert stimulation["movie"].shape == tuple(expected["movie_shape"])
+            assert stimulation["movie"].dtype == np.float64
+            assert set(np.unique(stimulation["movie"])) == {-1.0, 1.0}
+            assert [s.shape for s in stimulation["spikes"]] == [(n, 1) for n in expected["spike_counts"]]
+            for name in ("fps", "n_frames", "pixel_size", "stim_height", "stim_width", "x_block_size", "y_block_size"):
+                assert stimulation[name] == expected[name]
+            assert stimulation["stimulus_onset"] == expected["stimulus_onset"]
+
+
+def test_the_layout_of_ret1_is_the_real_one():
+    layout = load_layout("ret1")
+    stimulations = [s for entry in layout for s in entry["stimulations"]]
+    counts = [n for s in stimulations for n in s["spike_counts"]]
+    assert (len(layout), sum(not entry["stimulations"] for entry in layout)) == (16, 7)
+    assert (len(stimulations), len(counts), sum(counts)) == (10, 177, 104_493)
+
+
+def test_a_seed_gives_the_same_spikes_and_another_gives_others():
+    def spikes(seed):
+        sessions = [session for session, _ in simulate("small", seed)]
+        return np.concatenate([t.times_s for s in sessions for stim in s.stimulations for t in stim.spike_trains])
+
+    assert (spikes(1) == spikes(1)).all()
+    assert (spikes(1) != spikes(2)).any()
+
+
+def test_the_truth_is_beside_the_file(small):
+    truth = read_truth(small[1])
+    (_, neurons), *_ = simulate("small", seed=3)
+    assert {neuron_id: known for (where, neuron_id), known in truth.items() if where.sample_number == 1} == neurons
+    assert json.loads(small[1].read_text())["seed"] == 3
+
+
+NEURON = KnownNeuron(
+    neuron_id=1, polarity=-1, centre_x_um=310.0, centre_y_um=95.0, sigma_major_um=90.0, sigma_minor_um=60.0,
+    angle_deg=30.0, time_to_peak_s=0.08, rebound=0.4, baseline=0.01,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_y", "n_x", "block"), [(12, 20, (25, 25)), (1, 60, (8, 300)), (40, 1, (500, 8))])
+def test_the_known_field_is_recovered_at_its_place_delay_and_sign(n_y, n_x, block):
+    rng = np.random.default_rng(11)
+    movie = Movie.from_frames(rng.choice([-1, 1], (12_000, n_y, n_x)), block_size_px=block)
+    stimulation = Stimulation(1, movie, 59.98, 1.5, 1.0)
+    train = respond(NEURON, stimulation, 8000, rng)
+    assert train.size == 8000
+    assert (np.diff(train) >= 0).all()
+    clock = FrameClock.of(stimulation)
+    sta = spike_triggered_average(movie, clock, [train], clock.delays_between(-0.1, 0.3))
+    z = sta.z[0]
+    delay_idx, row, column = np.unravel_index(np.abs(z).argmax(), z.shape)
+    course = NEURON.time_course((np.arange(20) + 0.5) / 59.98)
+    assert sta.delays_s[delay_idx] == pytest.approx(np.abs(course).argmax() / 59.98, abs=1.5 / 59.98)
+    assert z[delay_idx, row, column] < -6
+    x_um, y_um = find_centre(z, sta.delays_s, (float(block[0]), float(block[1])))
+    if n_x > 1:
+        assert x_um == pytest.approx(310, abs=60)
+    if n_y > 1:
+        assert y_um == pytest.approx(95, abs=60)
+    # nothing after the spike
+    assert np.abs(z[sta.delays_s < -1 / 59.98]).max() < 5.5
+
+
+def test_the_filter_is_what_the_average_shows_over_all_delays():
+    rng = np.random.default_rng(12)
+    movie = Movie.from_frames(rng.choice([-1, 1], (60_000, 1, 1)), block_size_px=(500, 500))
+    stimulation = Stimulation(1, movie, 60.0, 0.7, 1.0)
+    train = respond(NEURON, stimulation, 40_000, rng)
+    clock = FrameClock.of(stimulation)
+    found = spike_triggered_average(movie, clock, [train], clock.delays_between(0, 0.4)).values.ravel()
+    expected = NEURON.time_course((np.arange(found.size) + 0.5) / 60)
+    assert np.corrcoef(found, expected)[0, 1] > 0.97
+
+
+def test_a_bar_collects_what_checkers_would():
+    neuron = replace(NEURON, centre_y_um=300.0)
+    fine = neuron.spatial_weights(200, 300, (3.0, 3.0))
+    bars = neuron.spatial_weights(1, 300, (3.0, 600.0))
+    collected = fine.sum(axis=0)
+    np.testing.assert_allclose(bars[0] / bars.sum(), collected / collected.sum(), atol=2e-4)
+
+
+def test_unknown_layouts_are_refused_in_words(tmp_path):
+    with pytest.raises(ReadError, match="expected ret1, small or a layout file"):
+        load_layout(tmp_path / "none")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(ReadError, match="not a layout in JSON"):
+        load_layout(tmp_path / "bad.json")
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    target = tmp_path / "data.pkl"
+    target.write_bytes(b"old")
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pickle, "dump", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_simulation(target, "small")
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
