@@ -62,6 +62,17 @@ def test_contrast_is_never_guessed(frames, words):
         Movie.from_frames(frames).as_contrast()
 
 
+@pytest.mark.parametrize("frames", [np.arange(2.0), np.arange(3.0)])
+def test_black_and_white_must_differ(frames):
+    with pytest.raises(ContractError, match="black is 1 and white 1, expected two different values"):
+        Movie.from_frames(frames.reshape(-1, 1, 1)).as_contrast(black=1, white=1)
+
+
+def test_byte_order_is_no_content():
+    frames = np.random.default_rng(0).random((5, 2, 3))
+    assert Movie.from_frames(frames.astype(">f8")).movie_hash == Movie.from_frames(frames).movie_hash
+
+
 def test_equal_movies_have_equal_hashes_and_no_others():
     frames = np.random.default_rng(0).choice([-1, 1], (20, 4, 6))
     same = Movie.from_frames(frames.astype(float))

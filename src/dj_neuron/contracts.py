@@ -104,7 +104,7 @@ class Movie:
         packed = _packed_bits(frames, low, high)
         return cls(
             shape=(int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2])),
-            data=np.array(frames) if packed is None else packed,
+            data=frames.astype(frames.dtype.newbyteorder("=")) if packed is None else packed,
             levels=None if packed is None else (float(low), float(high)),
             block_size_px=block_size_px,
             screen_size_px=screen_size_px,
@@ -165,6 +165,7 @@ class Movie:
                 black, white = self.levels
                 if black == white:
                     raise ContractError(f"every block of the movie is {black:g}, expected at least two levels")
+            _check_black_and_white(black, white)
             low, high = (2 * (level - black) / (white - black) - 1 for level in self.levels)
             return replace(self, levels=(low, high)) if low < high else self._inverted((high, low))
         if black is None or white is None:
@@ -175,6 +176,7 @@ class Movie:
                 f"a graded movie has values from {low:g} to {high:g}, expected contrast from -1 to 1, "
                 "or the values of black and white"
             )
+        _check_black_and_white(black, white)
         return replace(self, data=(2 * (self.data.astype(np.float32) - black) / (white - black) - 1).astype(np.float32))
 
     def _inverted(self, levels: tuple[float, float]) -> Movie:
@@ -184,6 +186,11 @@ class Movie:
     def __repr__(self) -> str:
         kind = "graded" if self.levels is None else "levels {:g}, {:g}".format(*self.levels)
         return f"Movie({self.n_frames} frames of {self.n_y} x {self.n_x} blocks, {kind})"
+
+
+def _check_black_and_white(black: float, white: float) -> None:
+    if black == white or not (math.isfinite(black) and math.isfinite(white)):
+        raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
 
 
 def _packed_bits(frames: NDArray[Any], low: Any, high: Any) -> NDArray[np.uint8] | None:

@@ -1,0 +1,155 @@
+"""Files into sessions: one reader per format, found by the entry point group ``dj_neuron.readers``.
+
+A reader knows one file format and nothing else; a lab adds its own by declaring a class with a
+``name``, ``accepts`` and ``read`` under that group in its package's metadata.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from dj_neuron.errors import ContractError, ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
+    from pathlib import Path
+
+    import numpy as np
+
+    from dj_neuron.contracts import Session
+
+ENTRY_POINT_GROUP = "dj_neuron.readers"
+
+
+class Reader(Protocol):
+    """What knows one file format; made without arguments.
+
+    Attributes
+    ----------
+    name : str
+        Under which the reader is declared, and what :attr:`Source.reader` records.
+    """
+
+    name: str
+
+    def accepts(self, path: Path) -> bool:
+        """Tell from a cheap look into an existing file or folder whether it may be of this format."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Session]:
+        """Yield the sessions one at a time; raise :class:`ReadError` naming file and place."""
+        ...
+
+
+class ArrayHeader(NamedTuple):
+    """Shape and dtype of an array that was not loaded."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@runtime_checkable
+class RawReader(Protocol):
+    """A reader that can also show what is in a file before it is a session."""
+
+    def raw(self, path: Path) -> Any:
+        """Plain containers and values as the file holds them, with arrays or their :class:`ArrayHeader`."""
+        ...
+
+
+def available_readers() -> dict[str, Reader]:
+    """All declared readers by name, in alphabetical order.
+
+    Raises
+    ------
+    ReadError
+        If a declared reader cannot be loaded, or two share a name.
+    """
+    return {name: _loaded(entry_point) for name, entry_point in _declared().items()}
+
+
+def find_reader(path: Path, name: str | None = None) -> Reader:
+    """Find the one reader for a file or folder.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file or folder.
+    name : str, optional
+        The reader to use, whatever the file looks like; default: the one that accepts it.
+
+    Raises
+    ------
+    ReadError
+        If the path is missing or unreadable, or if not exactly one reader is for it.
+    """
+    if not path.exists():
+        raise ReadError(f"{path}: no such file or folder, expected a recording")
+    if name is not None:
+        declared = _declared()
+        if name not in declared:
+            raise ReadError(f"{path}: no reader is called {name!r}, expected one of {', '.join(declared)}")
+        return _loaded(declared[name])
+    readers = available_readers()
+    try:
+        accepting = [name for name, reader in readers.items() if reader.accepts(path)]
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be opened: {error.strerror}, expected a readable recording") from error
+    if not accepting:
+        raise ReadError(f"{path}: no reader knows this format, expected one of {', '.join(readers)}")
+    if len(accepting) > 1:
+        raise ReadError(f"{path}: accepted by {' and '.join(accepting)}, expected one reader; name the one to use")
+    return readers[accepting[0]]
+
+
+def read_sessions(path: Path, reader: str | None = None) -> Iterator[Session]:
+    """Read a file's sessions one at a time.
+
+    Parameters
+    ----------
+    path : Path
+        A recording of any known format.
+    reader : str, optional
+        Name of the reader; default: the one that accepts the file.
+
+    Raises
+    ------
+    ReadError
+        At once if no reader is for the file; during iteration if its content is not as expected.
+    """
+    return find_reader(path, reader).read(path)
+
+
+@contextmanager
+def contract_errors_at(place: str, prefix: str = "") -> Iterator[None]:
+    """Turn a :class:`ContractError` into a :class:`ReadError` that names the place instead of `prefix`."""
+    try:
+        yield
+    except ContractError as error:
+        raise ReadError(f"{place}: {str(error).removeprefix(prefix)}") from error
+
+
+def _declared() -> dict[str, EntryPoint]:
+    declared: dict[str, EntryPoint] = {}
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
+        known = declared.setdefault(entry_point.name, entry_point)
+        if known.value != entry_point.value:
+            raise ReadError(
+                f"reader {entry_point.name!r} is declared as {known.value} and as {entry_point.value}, "
+                "expected one declaration"
+            )
+    return declared
+
+
+def _loaded(entry_point: EntryPoint) -> Reader:
+    try:
+        reader: Reader = entry_point.load()()
+    except Exception as error:
+        raise ReadError(
+            f"reader {entry_point.name!r} ({entry_point.value}) cannot be loaded: {error}, "
+            "expected a class made without arguments"
+        ) from error
+    return reader

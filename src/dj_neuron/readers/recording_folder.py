@@ -1,0 +1,286 @@
+"""A recording as a folder to read and write by hand: ``session.toml`` beside arrays of movies and spikes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tokenize
+import tomllib
+import zipfile
+import zlib
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.errors import ReadError
+from dj_neuron.readers import ArrayHeader, contract_errors_at
+from dj_neuron.readers.folder_toml import SESSION_FILE, check_session_table
+from dj_neuron.readers.folder_writer import write_recording_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["RecordingFolderReader", "write_recording_folder"]
+
+_NEURON = re.compile(r"neuron_0*([1-9]\d{0,8})")
+_FILE_KEYS = ("movie", "spikes", "frame_times")
+_NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
+    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+
+
+class RecordingFolderReader:
+    """Reads one recording folder, or every recording folder in a folder."""
+
+    name = "recording_folder"
+
+    def accepts(self, path: Path) -> bool:
+        """Tell whether the path is a folder with a ``session.toml``, or holds such folders."""
+        return path.is_dir() and bool(_folders(path))
+
+    def raw(self, path: Path) -> Any:
+        """The content of ``session.toml``, its file names replaced by the headers of the arrays.
+
+        For a folder of recording folders, a dict of these by folder name.
+        """
+        if (path / SESSION_FILE).is_file():
+            return _with_headers(path)
+        return {folder.name: _with_headers(folder) for folder in _folders(path)}
+
+    def read(self, path: Path) -> Iterator[Session]:
+        """Yield the sessions in the order of their folders' names.
+
+        Raises
+        ------
+        ReadError
+            Before the first session if a ``session.toml`` is not as expected or two name the same
+            session; at a session whose arrays are not as expected.
+        """
+        folders = _folders(path)
+        if not folders:
+            raise ReadError(f"{path.name}: holds no {SESSION_FILE}, expected a recording folder or a folder of them")
+        tables: dict[Path, dict[str, Any]] = {}
+        places: dict[tuple[Any, ...], str] = {}
+        for folder in folders:
+            tables[folder] = _table(folder)
+            check_session_table(tables[folder], _name(folder))
+            who = tuple(tables[folder][key] for key in ("subject_name", "session_date", "sample_number"))
+            if places.setdefault(who, _name(folder)) != _name(folder):
+                raise ReadError(
+                    f"{_name(folder)}: {who[0]}, {who[1]}, sample {who[2]} is also the session of {places[who]}, "
+                    "expected each session once"
+                )
+        for folder, table in tables.items():
+            yield _session(folder, table)
+
+
+def _session(folder: Path, table: dict[str, Any]) -> Session:
+    labels = {
+        _neuron_id(name, f"{_name(folder)}: neuron_labels"): label
+        for name, label in table.get("neuron_labels", {}).items()
+    }
+    records = table.get("stimulations", [])
+    with contract_errors_at(_name(folder)):
+        session = Session(
+            subject_name=table["subject_name"],
+            session_date=table["session_date"],
+            sample_number=table["sample_number"],
+            stimulations=tuple(_stimulation(folder, record, labels) for record in records),
+            source=_source(folder, records),
+            species=table.get("species", ""),
+            subject_description=table.get("subject_description", ""),
+            note=table.get("note", ""),
+        )
+    strangers = [neuron_id for neuron_id in labels if neuron_id not in session.neuron_labels]
+    if strangers:
+        raise ReadError(f"{_name(folder)}: neuron_labels name neuron {strangers[0]}, which has no spikes array")
+    return session
+
+
+def _stimulation(folder: Path, record: dict[str, Any], labels: dict[int, str]) -> Stimulation:
+    number = record["stimulation_number"]
+    place = f"{_name(folder)}: stimulation {number}"
+    movie = _movie(folder, record, place)
+    if "frame_times" in record:
+        edges_s = _edges_s(folder, record, movie.n_frames, place)
+        frame_rate_hz, onset_s = 1 / float(np.median(np.diff(edges_s))), edges_s[0]
+    else:
+        edges_s, frame_rate_hz, onset_s = None, record["frame_rate_hz"], record["onset_s"]
+    with contract_errors_at(place, f"stimulation {number}: "):
+        return Stimulation(
+            stimulation_number=number,
+            movie=movie,
+            frame_rate_hz=float(frame_rate_hz),
+            onset_s=float(onset_s),
+            pixel_size_um=float(record["pixel_size_um"]),
+            spike_trains=_spike_trains(folder, record["spikes"], labels, place),
+            frame_edges_s=edges_s,
+            gaps_s=np.array(record["gaps_s"], np.float64) if record.get("gaps_s") else None,
+        )
+
+
+def _movie(folder: Path, record: dict[str, Any], place: str) -> Movie:
+    frames = _npy(folder, record["movie"], place)
+    with contract_errors_at(f"{place}: {record['movie']}"):
+        movie = Movie.from_frames(
+            frames,
+            block_size_px=(record["block_width_px"], record["block_height_px"]),
+            screen_size_px=(record["screen_width_px"], record["screen_height_px"]),
+        )
+        if "black" not in record:
+            return movie.as_contrast()
+        black, white = float(record["black"]), float(record["white"])
+        only_level = movie.levels[0] if movie.levels and movie.levels[0] == movie.levels[1] else None
+        if frames.dtype.kind in "biu" and only_level in {black, white}:
+            data = movie.data if only_level == white else np.zeros_like(movie.data)
+            return replace(movie, data=data, levels=(-1.0, 1.0))
+        return movie if (black, white) == (-1, 1) else movie.as_contrast(black, white)
+
+
+def _edges_s(folder: Path, record: dict[str, Any], n_frames: int, place: str) -> NDArray[np.float64]:
+    times_s = _npy(folder, record["frame_times"], place)
+    place = f"{place}: {record['frame_times']}"
+    has_end = "last_frame_end_s" in record
+    expected = n_frames if has_end else n_frames + 1
+    if times_s.shape != (expected,) or times_s.dtype.kind not in "iuf":
+        what = (
+            f"the starts of {n_frames} frames"
+            if has_end
+            else f"the starts of {n_frames} frames and the end of the last"
+        )
+        hint = "" if has_end or times_s.shape != (n_frames,) else ", or last_frame_end_s in session.toml"
+        raise ReadError(f"{place} has shape {times_s.shape} of {times_s.dtype}, expected ({expected},): {what}{hint}")
+    edges_s = np.append(times_s, record["last_frame_end_s"]) if has_end else times_s
+    if not (np.isfinite(edges_s).all() and (edges_s[1:] > edges_s[:-1]).all()):
+        raise ReadError(f"{place}: frame times are not finite and strictly ascending, expected seconds, one per frame")
+    return np.asarray(edges_s, np.float64)
+
+
+def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: str) -> tuple[SpikeTrain, ...]:
+    path = _inside(folder, reference, place)
+    trains: dict[int, SpikeTrain] = {}
+    try:
+        with path.open("rb") as file:  # NumPy leaves open what it opens itself and finds damaged
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ReadError(f"{place}: {reference} is one array, expected an .npz file with an array per neuron")
+            with archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except _NOT_AN_ARRAY as error:
+        raise ReadError(f"{place}: {reference} cannot be read, expected an .npz file of arrays of seconds") from error
+    for name, times_s in arrays.items():
+        neuron_id = _neuron_id(name, f"{place}: {reference}")
+        if neuron_id in trains:
+            raise ReadError(f"{place}: {reference} holds neuron {neuron_id} twice, expected one array per neuron")
+        if not isinstance(times_s, np.ndarray) or times_s.dtype.kind not in "iuf":
+            got = times_s.dtype if isinstance(times_s, np.ndarray) else "no array"
+            raise ReadError(f"{place}: {reference}: {name} is {got}, expected an array of seconds")
+        with contract_errors_at(f"{place}: {reference}"):
+            trains[neuron_id] = SpikeTrain(neuron_id, times_s, labels.get(neuron_id, ""))
+    return tuple(trains[neuron_id] for neuron_id in sorted(trains))
+
+
+def _neuron_id(name: str, place: str) -> int:
+    match = _NEURON.fullmatch(name)
+    if match is None:
+        raise ReadError(f"{place}: {name!r} is no neuron, expected a name like 'neuron_003'")
+    return int(match[1])
+
+
+def _npy(folder: Path, reference: str, place: str) -> NDArray[Any]:
+    path = _inside(folder, reference, place)
+    try:
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except _NOT_AN_ARRAY as error:
+        raise ReadError(f"{place}: {reference} cannot be read, expected an .npy file of numbers") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ReadError(f"{place}: {reference} is an archive, expected an .npy file of numbers")
+    return array
+
+
+def _inside(folder: Path, reference: str, place: str) -> Path:
+    path = (folder / reference).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ReadError(f"{place}: {reference!r} lies outside the folder, expected a file in it")
+    if not path.is_file():
+        raise ReadError(f"{place}: {reference!r} is missing, expected a file in the folder")
+    return path
+
+
+def _source(folder: Path, records: list[dict[str, Any]]) -> Source:
+    references = {record[key] for record in records for key in _FILE_KEYS if key in record}
+    digest = hashlib.sha256()
+    for reference in sorted({SESSION_FILE, *references}):
+        with (folder / reference).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256")
+        digest.update(f"{content.hexdigest()}  {reference}\n".encode())
+    return Source(folder.resolve().name, digest.hexdigest(), RecordingFolderReader.name)
+
+
+def _folders(path: Path) -> list[Path]:
+    if (path / SESSION_FILE).is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(
+        child for child in path.iterdir() if not child.name.startswith(".") and (child / SESSION_FILE).is_file()
+    )
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.resolve().name}/{SESSION_FILE}"
+
+
+def _table(folder: Path) -> dict[str, Any]:
+    try:
+        with (folder / SESSION_FILE).open("rb") as file:
+            return tomllib.load(file)
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"{_name(folder)}: not TOML: {error}, expected lines like sample_number = 1") from error
+
+
+def _with_headers(folder: Path) -> dict[str, Any]:
+    table = _table(folder)
+    check_session_table(table, _name(folder))
+    return table | {
+        "stimulations": [
+            {
+                key: _header(_inside(folder, value, _name(folder)), f"{_name(folder)}: {value}")
+                if key in _FILE_KEYS
+                else value
+                for key, value in record.items()
+            }
+            for record in table.get("stimulations", [])
+        ]
+    }
+
+
+def _header(path: Path, place: str) -> Any:
+    """Header of an ``.npy`` file, or headers by name of an ``.npz`` file."""
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                return _npy_header(file)
+        with zipfile.ZipFile(path) as archive:
+            headers = {}
+            for member in archive.namelist():
+                with archive.open(member) as file:
+                    headers[member.removesuffix(".npy")] = _npy_header(file)
+            return headers
+    except _NOT_AN_ARRAY as error:
+        raise ReadError(f"{place} cannot be read, expected an .npy or .npz file") from error
+
+
+def _npy_header(file: IO[bytes]) -> ArrayHeader:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return ArrayHeader(shape, dtype)

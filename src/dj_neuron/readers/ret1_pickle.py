@@ -1,0 +1,211 @@
+"""The exercise's data set: a pickled list of sessions, movies as ``(x blocks, y blocks, frames)``."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.errors import ReadError
+from dj_neuron.readers import contract_errors_at, safe_pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_SESSION_KEYS = ("subject_name", "sample_number", "session_date", "stimulations")
+_STIMULATION_KEYS = (
+    *("fps", "movie", "n_frames", "pixel_size", "spikes", "stim_height", "stim_width"),
+    *("stimulus_onset", "x_block_size", "y_block_size"),
+)
+
+
+class Ret1PickleReader:
+    """Reads ret-1 pickles without trusting them."""
+
+    name = "ret1_pickle"
+
+    def accepts(self, path: Path) -> bool:
+        """Tell whether the file begins as a pickle does."""
+        return safe_pickle.is_pickle(path)
+
+    def raw(self, path: Path) -> Any:
+        """Whatever was pickled, ret-1 or not."""
+        return safe_pickle.load(path)
+
+    def read(self, path: Path) -> Iterator[Session]:
+        """Yield the sessions in the file's order, letting go of each one's arrays before the next.
+
+        Neurons are numbered from 1 by their place in ``spikes``, stimulations by theirs in the session.
+
+        Raises
+        ------
+        ReadError
+            Before the first session if the file is no list of sessions or names one twice;
+            at a session whose stimulations are not as expected.
+        """
+        sessions = safe_pickle.load(path)
+        if not isinstance(sessions, list) or not sessions:
+            got = "an empty list" if isinstance(sessions, list) else f"a {type(sessions).__name__}"
+            raise ReadError(f"{path.name}: holds {got}, expected a list of sessions")
+        heads = [_head(session, f"{path.name}: session {number}") for number, session in enumerate(sessions, 1)]
+        _refuse_twins(heads, path.name)
+        with path.open("rb") as file:
+            source = Source(path.name, hashlib.file_digest(file, "sha256").hexdigest(), self.name)
+        for number, (subject_name, session_date, sample_number) in enumerate(heads, 1):
+            place = f"{path.name}: session {number} ({subject_name}, {session_date}, sample {sample_number})"
+            stimulations = _stimulations(sessions[number - 1]["stimulations"], place)
+            sessions[number - 1] = None
+            yield Session(subject_name, session_date, sample_number, stimulations, source)
+
+
+def _head(session: Any, place: str) -> tuple[str, datetime.date, int]:
+    _check_keys(session, _SESSION_KEYS, place)
+    subject_name = _text(session["subject_name"], "subject_name", place)
+    session_date = _date(session["session_date"], place)
+    return subject_name, session_date, _count(session["sample_number"], "sample_number", place, lowest=0)
+
+
+def _refuse_twins(heads: list[tuple[str, datetime.date, int]], file_name: str) -> None:
+    numbers: dict[tuple[str, datetime.date, int], int] = {}
+    for number, head in enumerate(heads, 1):
+        if numbers.setdefault(head, number) != number:
+            raise ReadError(
+                f"{file_name}: sessions {numbers[head]} and {number} are both {head[0]}, {head[1]}, "
+                f"sample {head[2]}, expected each session once"
+            )
+
+
+def _stimulations(stimulations: Any, place: str) -> tuple[Stimulation, ...]:
+    if not isinstance(stimulations, list):
+        raise ReadError(f"{place}: stimulations are a {type(stimulations).__name__}, expected a list")
+    converted = tuple(
+        _stimulation(stimulation, number, f"{place}, stimulation {number}")
+        for number, stimulation in enumerate(stimulations, 1)
+    )
+    for stimulation in converted[1:]:
+        if len(stimulation.spike_trains) != len(converted[0].spike_trains):
+            raise ReadError(
+                f"{place}, stimulation {stimulation.stimulation_number}: spikes of {len(stimulation.spike_trains)} "
+                f"neurons, expected {len(converted[0].spike_trains)} as in stimulation 1"
+            )
+    return converted
+
+
+def _stimulation(record: Any, number: int, place: str) -> Stimulation:
+    _check_keys(record, _STIMULATION_KEYS, place)
+    movie = _movie(record, place)
+    spikes = record["spikes"]
+    if not isinstance(spikes, list):
+        raise ReadError(f"{place}: spikes are a {type(spikes).__name__}, expected a list of arrays")
+    with contract_errors_at(place):
+        trains = tuple(
+            SpikeTrain(neuron_id, _times_s(times_s, f"{place}: spikes of neuron {neuron_id}"))
+            for neuron_id, times_s in enumerate(spikes, 1)
+        )
+    with contract_errors_at(place, f"stimulation {number}: "):
+        return Stimulation(
+            stimulation_number=number,
+            movie=movie,
+            frame_rate_hz=_positive(record["fps"], "fps", place),
+            onset_s=_number(record["stimulus_onset"], "stimulus_onset", place),
+            pixel_size_um=_positive(record["pixel_size"], "pixel_size", place),
+            spike_trains=trains,
+        )
+
+
+def _movie(record: dict[str, Any], place: str) -> Movie:
+    movie = record["movie"]
+    if not isinstance(movie, np.ndarray) or movie.ndim != 3:
+        raise ReadError(f"{place}: movie is {_shown(movie)}, expected an array (x blocks, y blocks, frames)")
+    n_frames = _count(record["n_frames"], "n_frames", place)
+    if n_frames != movie.shape[2]:
+        raise ReadError(f"{place}: n_frames is {n_frames}, but the movie has {movie.shape[2]} frames")
+    frames = movie.transpose(2, 1, 0)
+    with contract_errors_at(place):
+        return Movie.from_frames(
+            frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("=")),
+            block_size_px=(
+                _count(record["x_block_size"], "x_block_size", place),
+                _count(record["y_block_size"], "y_block_size", place),
+            ),
+            screen_size_px=(
+                _count(record["stim_width"], "stim_width", place),
+                _count(record["stim_height"], "stim_height", place),
+            ),
+        ).as_contrast()
+
+
+def _times_s(times_s: Any, place: str) -> NDArray[np.float64]:
+    if not isinstance(times_s, np.ndarray) or times_s.dtype.kind not in "iuf" or times_s.ndim not in {1, 2}:
+        raise ReadError(f"{place} are {_shown(times_s)}, expected an array (n, 1) of seconds")
+    if times_s.ndim == 2 and times_s.shape[1] != 1 and times_s.size > 0:
+        raise ReadError(f"{place} are {_shown(times_s)}, expected an array (n, 1) of seconds")
+    return np.asarray(times_s.reshape(-1), np.float64)
+
+
+def _check_keys(record: Any, expected: tuple[str, ...], place: str) -> None:
+    if not isinstance(record, dict):
+        raise ReadError(f"{place} is {_shown(record)}, expected a dict with {', '.join(expected)}")
+    missing = [f"{key!r} is missing" for key in expected if key not in record]
+    unexpected = [f"{key!r} is unexpected" for key in record if key not in expected]
+    if missing or unexpected:
+        raise ReadError(f"{place}: {', '.join(missing + unexpected)}, expected the keys {', '.join(expected)}")
+
+
+def _single(value: Any) -> Any:
+    """The value itself, also where it comes as a NumPy scalar or an array of one element."""
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
+
+
+def _number(value: Any, name: str, place: str) -> float:
+    number = _single(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
+        raise ReadError(f"{place}: {name} is {_shown(value)}, expected a finite number")
+    return float(number)
+
+
+def _positive(value: Any, name: str, place: str) -> float:
+    number = _number(value, name, place)
+    if number <= 0:
+        raise ReadError(f"{place}: {name} is {number:g}, expected a positive number")
+    return number
+
+
+def _count(value: Any, name: str, place: str, lowest: int = 1) -> int:
+    number = _number(value, name, place)
+    if number != int(number) or not lowest <= number < 2**31:
+        raise ReadError(f"{place}: {name} is {number:g}, expected a whole number from {lowest}")
+    return int(number)
+
+
+def _text(value: Any, name: str, place: str) -> str:
+    text = _single(value)
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+        raise ReadError(f"{place}: {name} is {_shown(value)}, expected printable text")
+    return str(text)
+
+
+def _date(value: Any, place: str) -> datetime.date:
+    text = _text(value, "session_date", place)
+    try:
+        date = datetime.date.fromisoformat(text)
+    except ValueError:
+        date = None
+    if date is None or date.isoformat() != text:
+        raise ReadError(f"{place}: session_date is {text!r}, expected a date like '2008-06-06'")
+    return date
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    if isinstance(value, list | tuple | dict | set | frozenset):
+        return f"a {type(value).__name__}"
+    return ascii(value) if len(ascii(value)) <= 40 else f"{ascii(value)[:40]}..."

@@ -1,0 +1,615 @@
+"""Recording folders: written, read, refused."""
+
+import datetime
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.errors import DjNeuronError, ReadError
+from dj_neuron.readers import folder_toml, read_sessions
+from dj_neuron.readers.folder_toml import HEADER
+from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
+
+DATE = datetime.date(2008, 6, 6)
+
+
+def stimulation(number=1, movie=None, **changes):
+    if movie is None:
+        movie = Movie.from_frames(np.arange(24).reshape(4, 2, 3) % 5 == 0, block_size_px=(10, 20)).as_contrast()
+    trains = (SpikeTrain(1, np.array([0.1, 0.2]), "unit a"), SpikeTrain(12, np.empty(0)))
+    fields = {"frame_rate_hz": 59.9815, "onset_s": 1.65657, "pixel_size_um": 8.3, "spike_trains": trains}
+    return Stimulation(number, movie, **(fields | changes))
+
+
+def session(*stimulations, **changes):
+    return Session(
+        **({"subject_name": "KO (chx10)", "session_date": DATE, "sample_number": 3} | changes),
+        stimulations=stimulations,
+    )
+
+
+def read_back(written, folder):
+    write_recording_folder(written, folder)
+    (got,) = read_sessions(folder)
+    return got
+
+
+def assert_same(got, written):
+    for name in ("subject_name", "session_date", "sample_number", "species", "subject_description", "note"):
+        assert getattr(got, name) == getattr(written, name)
+    assert got.neuron_labels == written.neuron_labels
+    assert len(got.stimulations) == len(written.stimulations)
+    for ours, theirs in zip(got.stimulations, written.stimulations, strict=True):
+        assert ours.stimulation_number == theirs.stimulation_number
+        assert ours.movie.movie_hash == theirs.movie.movie_hash
+        assert ours.pixel_size_um == theirs.pixel_size_um
+        assert [train.neuron_id for train in ours.spike_trains] == [train.neuron_id for train in theirs.spike_trains]
+        for train, expected in zip(ours.spike_trains, theirs.spike_trains, strict=True):
+            assert train.times_s.tobytes() == expected.times_s.tobytes()
+        if theirs.frame_edges_s is None:
+            assert ours.frame_edges_s is None
+            assert (ours.frame_rate_hz, ours.onset_s) == (theirs.frame_rate_hz, theirs.onset_s)
+        else:
+            assert ours.frame_edges_s.tobytes() == theirs.frame_edges_s.tobytes()
+        assert (ours.gaps_s is None) == (theirs.gaps_s is None)
+        if theirs.gaps_s is not None:
+            assert ours.gaps_s.tobytes() == theirs.gaps_s.tobytes()
+
+
+# the round trip
+
+EDGES_S = np.array([1.0, 1.5, 2.0, 4.0, 4.5])
+GRADED = np.linspace(-1, 1, 24).reshape(4, 2, 3)
+MOVIES = {
+    "two levels": Movie.from_frames(GRADED > 0.3).as_contrast(),
+    "half contrast": Movie.from_frames(np.where(GRADED > 0.3, 0.1, -0.7)),
+    "graded": Movie.from_frames(GRADED),
+    "graded float32, Fortran order": Movie.from_frames(np.asfortranarray(GRADED, np.float32)),
+    "graded big-endian": Movie.from_frames(GRADED.astype(">f8")),
+    "graded beyond contrast": Movie.from_frames(np.arange(24, dtype=np.uint8).reshape(4, 2, 3)),
+    "one level": Movie.from_frames(np.zeros((4, 2, 3))),
+    "one level, white": Movie.from_frames(np.ones((4, 2, 3))),
+    "white part of a movie": Movie((1, 1, 3), np.array([[7]], np.uint8), levels=(-1.0, 1.0)),
+    "black part of a movie": Movie((1, 1, 3), np.array([[0]], np.uint8), levels=(-1.0, 1.0)),
+    "screen larger than its blocks": Movie.from_frames(
+        GRADED > 0, block_size_px=(3, 7), screen_size_px=(10, 17)
+    ).as_contrast(),
+}
+
+
+@pytest.mark.parametrize("movie", MOVIES.values(), ids=MOVIES)
+def test_movies_come_back(tmp_path, movie):
+    written = session(stimulation(movie=movie))
+    assert_same(read_back(written, tmp_path / "a"), written)
+
+
+def test_two_level_movies_are_written_as_small_integers(tmp_path):
+    write_recording_folder(session(stimulation()), tmp_path / "a")
+    values = np.load(tmp_path / "a" / "movie_1.npy")
+    assert values.dtype == np.int8
+    assert np.array_equal(values, np.where(np.arange(24).reshape(4, 2, 3) % 5 == 0, 1, -1))
+
+
+def test_frame_times_and_gaps_come_back(tmp_path):
+    written = session(stimulation(frame_rate_hz=2.0, onset_s=1.0, frame_edges_s=EDGES_S, gaps_s=np.array([[2.5, 4.0]])))
+    got = read_back(written, tmp_path / "a")
+    assert_same(got, written)
+    assert (got.stimulations[0].frame_rate_hz, got.stimulations[0].onset_s) == (2.0, 1.0)
+
+
+def test_a_session_without_stimulations_comes_back(tmp_path):
+    written = session(species="mouse", subject_description="knock-out\nof chx10", note='"quoted" # no comment')
+    assert_same(read_back(written, tmp_path / "a"), written)
+
+
+def test_a_stimulation_without_neurons_comes_back(tmp_path):
+    written = session(stimulation(spike_trains=()))
+    assert_same(read_back(written, tmp_path / "a"), written)
+
+
+def test_a_movie_shown_twice_is_written_once(tmp_path):
+    written = session(stimulation(1), stimulation(2, onset_s=100.0), stimulation(4, MOVIES["graded"]))
+    assert_same(read_back(written, tmp_path / "a"), written)
+    assert sorted(file.name for file in (tmp_path / "a").glob("movie_*")) == ["movie_1.npy", "movie_4.npy"]
+
+
+def test_a_movie_longer_than_one_chunk_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("dj_neuron.readers.folder_writer._CHUNK_VALUES", 10)
+    written = session(stimulation(movie=MOVIES["two levels"]))
+    assert_same(read_back(written, tmp_path / "a"), written)
+
+
+times_s = st.lists(st.floats(0, 1e6), max_size=6).map(lambda times: np.sort(np.array(times, np.float64)))
+
+
+@st.composite
+def movies(draw):
+    shape = draw(npst.array_shapes(min_dims=3, max_dims=3, max_side=4))
+    sizes = {"block_size_px": (draw(st.integers(1, 9)), draw(st.integers(1, 9)))}
+    if draw(st.booleans()):
+        bits = draw(npst.arrays(bool, shape))
+        packed = np.packbits(bits.reshape(shape[0], -1), axis=1, bitorder="little")
+        return Movie(shape, packed, levels=(-1.0, 1.0), **sizes)
+    dtype = draw(st.sampled_from(["f4", "f8", ">f8"]))
+    frames = draw(npst.arrays(dtype, shape, elements=st.floats(-2, 2, width=32).filter(lambda value: value != 0)))
+    return Movie.from_frames(frames, **sizes)
+
+
+@st.composite
+def sessions(draw):
+    labels = draw(st.dictionaries(st.integers(1, 2000), st.text(max_size=5), max_size=4))
+    stimulations = []
+    for number in sorted(draw(st.sets(st.integers(1, 50), max_size=3))):
+        movie = draw(movies())
+        onset_s = draw(st.floats(0, 1e3))
+        shown = {"frame_rate_hz": draw(st.floats(0.1, 1e3)), "onset_s": onset_s}
+        if draw(st.booleans()):
+            steps = draw(npst.arrays(float, movie.n_frames, elements=st.floats(1e-3, 10)))
+            edges_s = onset_s + np.concatenate([[0], np.cumsum(steps)])
+            gaps_s = draw(st.sampled_from([None, edges_s[[0, -1]].reshape(1, 2)]))
+            shown |= {"frame_edges_s": edges_s, "gaps_s": gaps_s}
+        neurons = draw(st.sets(st.sampled_from(sorted(labels)))) if labels else ()
+        trains = tuple(SpikeTrain(neuron, draw(times_s), labels[neuron]) for neuron in sorted(neurons))
+        stimulations.append(
+            stimulation(number, movie, spike_trains=trains, pixel_size_um=draw(st.floats(0.1, 100)), **shown)
+        )
+    text = st.text(max_size=10)
+    return session(
+        *stimulations,
+        subject_name=draw(text.filter(str.strip)),
+        session_date=draw(st.dates()),
+        sample_number=draw(st.integers(0, 1000)),
+        species=draw(text),
+        subject_description=draw(text),
+        note=draw(text),
+        source=Source(draw(text), draw(text), ""),
+    )
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=sessions())
+def test_any_session_comes_back(tmp_path_factory, written):
+    assert_same(read_back(written, tmp_path_factory.mktemp("any") / "a"), written)
+
+
+# reading
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_recording_folder(session(stimulation()), tmp_path / "a")
+
+
+def edit(folder, old, new):
+    file = folder / "session.toml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def times(new):
+    return "frame_rate_hz = 59.9815\nonset_s = 1.65657\n", new
+
+
+def test_the_file_explains_itself(folder):
+    text = (folder / "session.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    comments = "".join(line for line in text.splitlines() if line.startswith("#"))
+    assert [key for key in table["stimulations"][0] if not re.search(rf"\b{key}\b", comments)] == []
+    assert "neuron_labels" in table
+    assert "neuron_labels" in comments
+
+
+def test_the_documented_example(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "recording-folder.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (python,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "session.toml").write_text(toml, encoding="utf-8")
+    exec(python, {})  # noqa: S102
+    (got,) = read_sessions(tmp_path)
+    first, second = got.stimulations
+    assert got.neuron_labels == {1: "channel 12, unit a", 2: "channel 12, unit b"}
+    assert first.movie.movie_hash == second.movie.movie_hash
+    assert second.frame_rate_hz == pytest.approx(59.9815)
+    assert [train.n_spikes for train in second.spike_trains] == [1, 2]
+    ((start_s, end_s),) = second.gaps_s
+    edges_s = second.frame_edges_s
+    assert not ((edges_s[:-1] > start_s) & (edges_s[:-1] < end_s)).any()
+
+
+def test_every_key_is_documented():
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "recording-folder.md").read_text(encoding="utf-8")
+    keys = [*folder_toml._SESSION_KEYS, *folder_toml._STIMULATION_KEYS]
+    assert [key for key in keys if not re.search(rf"^\|.*`{key}`", page, re.MULTILINE)] == []
+
+
+def test_where_a_session_comes_from_is_a_comment(tmp_path):
+    source = Source("ret1\n.pkl", "d5c9", "ret1_pickle")
+    write_recording_folder(session(source=source), tmp_path / "a")
+    assert r"# Written from 'ret1\n.pkl', sha256 'd5c9'." in (tmp_path / "a" / "session.toml").read_text()
+
+
+def test_the_source_is_the_folder(folder):
+    (first,) = read_sessions(folder)
+    assert (first.source.file_name, first.source.reader) == ("a", "recording_folder")
+    (folder / "remark.txt").write_text("not part of the recording")
+    (second,) = read_sessions(folder)
+    assert first.source.sha256 == second.source.sha256
+    np.savez(folder / "spikes_1.npz", neuron_001=[0.1, 0.3])
+    (third,) = read_sessions(folder)
+    assert first.source.sha256 != third.source.sha256
+
+
+def test_starts_and_the_end_of_the_last_frame(folder):
+    np.save(folder / "starts.npy", EDGES_S[:-1])
+    edit(folder, *times('frame_times = "starts.npy"\nlast_frame_end_s = 4.5\ngaps_s = [[2.5, 4]]\n'))
+    (got,) = read_sessions(folder)
+    (shown,) = got.stimulations
+    assert shown.frame_edges_s.tolist() == EDGES_S.tolist()
+    assert (shown.frame_rate_hz, shown.onset_s, shown.gaps_s.tolist()) == (2.0, 1.0, [[2.5, 4.0]])
+
+
+def test_black_and_white_of_a_graded_movie(folder):
+    np.save(folder / "movie_1.npy", np.linspace(0, 200, 24).reshape(4, 2, 3))
+    edit(folder, 'spikes = "', 'black = 0\nwhite = 100\nspikes = "')
+    (got,) = read_sessions(folder)
+    assert got.stimulations[0].movie.frames().ravel() == pytest.approx(np.linspace(-1, 3, 24))
+
+
+def test_black_and_white_may_be_the_other_way_round(folder):
+    before = next(read_sessions(folder)).stimulations[0].movie.frames()
+    edit(folder, 'spikes = "', 'black = 1\nwhite = -1\nspikes = "')
+    assert np.array_equal(next(read_sessions(folder)).stimulations[0].movie.frames(), -before)
+
+
+def test_a_movie_of_camera_values(folder):
+    values = np.load(folder / "movie_1.npy")
+    before = next(read_sessions(folder)).stimulations[0].movie.movie_hash
+    np.save(folder / "movie_1.npy", np.where(values > 0, 255, 0).astype(np.uint8))
+    assert next(read_sessions(folder)).stimulations[0].movie.movie_hash == before
+
+
+def test_a_folder_of_folders_in_order(tmp_path):
+    for name, sample in (("b", 1), ("a", 3), ("c", 2)):
+        write_recording_folder(session(sample_number=sample), tmp_path / name)
+    (tmp_path / "figures").mkdir()
+    write_recording_folder(session(sample_number=1), tmp_path / ".b.part")
+    assert [got.sample_number for got in read_sessions(tmp_path)] == [3, 1, 2]
+
+
+def test_the_same_session_in_two_folders(tmp_path):
+    for name in "ab":
+        write_recording_folder(session(), tmp_path / name)
+    with pytest.raises(ReadError) as caught:
+        next(read_sessions(tmp_path))
+    assert str(caught.value) == (
+        "b/session.toml: KO (chx10), 2008-06-06, sample 3 is also the session of a/session.toml, "
+        "expected each session once"
+    )
+
+
+def test_no_session_is_named_by_its_reader(tmp_path):
+    assert not RecordingFolderReader().accepts(tmp_path)
+    with pytest.raises(ReadError, match=r": holds no session\.toml, expected a recording folder or a folder of them$"):
+        list(RecordingFolderReader().read(tmp_path))
+
+
+SECOND_STIMULATION = """
+[[stimulations]]
+stimulation_number = 1
+movie = "movie_1.npy"
+spikes = "spikes_1.npz"
+frame_rate_hz = 1
+onset_s = 0
+pixel_size_um = 1
+block_width_px = 1
+block_height_px = 1
+screen_width_px = 3
+screen_height_px = 2
+[[stimulations]]"""
+TIMING = "expected frame_rate_hz and onset_s, or frame_times with or without last_frame_end_s and gaps_s"
+BAD_TOML = {
+    "no TOML": (
+        "sample_number = 3",
+        "sample_number 3",
+        (
+            f"not TOML: Expected '=' after a key in a key/value pair (at line {HEADER.count(chr(10)) + 4}, column 15), "
+            "expected lines like sample_number = 1"
+        ),
+    ),
+    "unknown key": ("sample_number = 3", "sample_nr = 3", "unknown key 'sample_nr', expected sample_number"),
+    "unknown table": ("\n[[stimulations]]", "\n[[stimulation]]", "unknown key 'stimulation', expected stimulations"),
+    "unknown key of a stimulation": ("onset_s =", "onset =", "stimulation 1: unknown key 'onset', expected onset_s"),
+    "missing": ("sample_number = 3\n", "", "sample_number is missing, expected a whole number from 0"),
+    "missing in a stimulation": (
+        "pixel_size_um = 8.3\n",
+        "",
+        "stimulation 1: pixel_size_um is missing, expected a positive number",
+    ),
+    "quoted date": (
+        "2008-06-06",
+        '"2008-06-06"',
+        "session_date is '2008-06-06', expected a date like 2008-06-06, without quotes",
+    ),
+    "date and time": (
+        "2008-06-06",
+        "2008-06-06T10:00:00",
+        "session_date is 2008-06-06 10:00:00, expected a date like 2008-06-06, without quotes",
+    ),
+    "true": ("sample_number = 3", "sample_number = true", "sample_number is true, expected a whole number from 0"),
+    "fraction": ("sample_number = 3", "sample_number = 3.0", "sample_number is 3.0, expected a whole number from 0"),
+    "no name": ('"KO (chx10)"', '" "', "subject_name is ' ', expected text in quotes, not empty"),
+    "one stimulation": (
+        "\n[[stimulations]]",
+        "\n[stimulations]",
+        "stimulations is a table, expected tables headed [[stimulations]]",
+    ),
+    "label of another neuron": (
+        "neuron_001 =",
+        "neuron_002 =",
+        "neuron_labels name neuron 2, which has no spikes array",
+    ),
+    "label of no neuron": (
+        "neuron_001 =",
+        "cell_1 =",
+        "neuron_labels: 'cell_1' is no neuron, expected a name like 'neuron_003'",
+    ),
+    "number for a label": (
+        '"unit a"',
+        "7",
+        'neuron_labels is a table, expected a table of lines like neuron_001 = "label"',
+    ),
+    "zero": (
+        "stimulation_number = 1",
+        "stimulation_number = 0",
+        "stimulation 0: stimulation_number is 0, expected a whole number from 1",
+    ),
+    "rate": ("59.9815", "-60.0", "stimulation 1: frame_rate_hz is -60.0, expected a positive number"),
+    "no rate": ("59.9815", "nan", "stimulation 1: frame_rate_hz is nan, expected a positive number"),
+    "no onset": ("onset_s = 1.65657\n", "", f"stimulation 1: timing is given by frame_rate_hz, {TIMING}"),
+    "both timings": (
+        "onset_s =",
+        'frame_times = "frames_1.npy"\nonset_s =',
+        f"stimulation 1: timing is given by frame_rate_hz, onset_s, frame_times, {TIMING}",
+    ),
+    "no timing": (*times(""), f"stimulation 1: timing is given by nothing, {TIMING}"),
+    "gaps alone": (
+        "onset_s =",
+        "gaps_s = []\nonset_s =",
+        f"stimulation 1: timing is given by frame_rate_hz, onset_s, gaps_s, {TIMING}",
+    ),
+    "gaps": (
+        *times('frame_times = "edges.npy"\ngaps_s = [1, 2]\n'),
+        "stimulation 1: gaps_s is a list, expected pairs of seconds [[from, to], ...]",
+    ),
+    "gaps backwards": (
+        *times('frame_times = "edges.npy"\ngaps_s = [[2, 1]]\n'),
+        "stimulation 1: gaps are not rows of (from, to) with from < to",
+    ),
+    "black alone": (
+        'spikes = "',
+        'black = 0\nspikes = "',
+        "stimulation 1: black is 0 and white is missing, expected two different values or neither",
+    ),
+    "black is white": (
+        'spikes = "',
+        'black = 0\nwhite = 0.0\nspikes = "',
+        "stimulation 1: black is 0 and white is 0.0, expected two different values or neither",
+    ),
+    "outside": (
+        '"movie_1.npy"',
+        '"../movie_1.npy"',
+        "stimulation 1: '../movie_1.npy' lies outside the folder, expected a file in it",
+    ),
+    "far outside": (
+        '"spikes_1.npz"',
+        '"/etc/passwd"',
+        "stimulation 1: '/etc/passwd' lies outside the folder, expected a file in it",
+    ),
+    "by a link": (
+        '"movie_1.npy"',
+        '"link.npy"',
+        "stimulation 1: 'link.npy' lies outside the folder, expected a file in it",
+    ),
+    "absent": (
+        '"movie_1.npy"',
+        '"movie_2.npy"',
+        "stimulation 1: 'movie_2.npy' is missing, expected a file in the folder",
+    ),
+    "empty file name": ('"movie_1.npy"', '""', "stimulation 1: movie is '', expected the name of a file in quotes"),
+    "movie from an archive": (
+        '"movie_1.npy"',
+        '"spikes_1.npz"',
+        "stimulation 1: spikes_1.npz is an archive, expected an .npy file of numbers",
+    ),
+    "spikes from a movie": (
+        '"spikes_1.npz"',
+        '"movie_1.npy"',
+        "stimulation 1: movie_1.npy is one array, expected an .npz file with an array per neuron",
+    ),
+    "movie of text": (
+        '"movie_1.npy"',
+        '"session.toml"',
+        "stimulation 1: session.toml cannot be read, expected an .npy file of numbers",
+    ),
+    "spikes of text": (
+        '"spikes_1.npz"',
+        '"session.toml"',
+        "stimulation 1: session.toml cannot be read, expected an .npz file of arrays of seconds",
+    ),
+    "screen": (
+        "screen_width_px = 30",
+        "screen_width_px = 640",
+        (
+            "stimulation 1: movie_1.npy: 3 x 2 blocks of (10, 20) screen pixels cover (30, 40), "
+            "but the screen is (640, 40) (width, height)"
+        ),
+    ),
+    "twice a number": (
+        "\n[[stimulations]]",
+        SECOND_STIMULATION,
+        "KO (chx10), 2008-06-06, sample 3: stimulation numbers are [1, 1], expected each once, ascending",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), BAD_TOML.values(), ids=BAD_TOML)
+def test_a_session_toml_with_a_mistake(folder, old, new, sentence):
+    np.save(folder / "edges.npy", EDGES_S)
+    np.save(folder.parent / "movie_1.npy", GRADED)
+    (folder / "link.npy").symlink_to(folder.parent / "movie_1.npy")
+    edit(folder, old, new)
+    with pytest.raises(ReadError) as caught:
+        list(read_sessions(folder))
+    assert str(caught.value) == f"a/session.toml: {sentence}"
+
+
+class Pickled:
+    def __reduce__(self):
+        return print, ("unpickled",)
+
+
+NEURON = "stimulation 1: spikes_1.npz"
+BAD_SPIKES = {
+    "name": ({"unit_1": [0.1]}, f"{NEURON}: 'unit_1' is no neuron, expected a name like 'neuron_003'"),
+    "neuron zero": ({"neuron_000": [0.1]}, f"{NEURON}: 'neuron_000' is no neuron, expected a name like 'neuron_003'"),
+    "twice": (
+        {"neuron_1": [0.1], "neuron_001": [0.2]},
+        f"{NEURON} holds neuron 1 twice, expected one array per neuron",
+    ),
+    "text": ({"neuron_001": ["a"]}, f"{NEURON}: neuron_001 is <U1, expected an array of seconds"),
+    "column": ({"neuron_001": [[0.1]]}, f"{NEURON}: neuron 1: spike times have shape (1, 1), expected (n_spikes,)"),
+    "order": (
+        {"neuron_001": [0.2, 0.1]},
+        f"{NEURON}: neuron 1: spike 1 comes before the one ahead of it, expected ascending times",
+    ),
+    "objects": (
+        {"neuron_001": np.array([Pickled()])},
+        f"{NEURON} cannot be read, expected an .npz file of arrays of seconds",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arrays", "sentence"), BAD_SPIKES.values(), ids=BAD_SPIKES)
+def test_spikes_with_a_mistake(folder, capsys, arrays, sentence):
+    np.savez(folder / "spikes_1.npz", **arrays)
+    with pytest.raises(ReadError) as caught:
+        list(read_sessions(folder))
+    assert str(caught.value) == f"a/session.toml: {sentence}"
+    assert capsys.readouterr().out == ""
+
+
+UNORDERED = ": frame times are not finite and strictly ascending, expected seconds, one per frame"
+BAD_FRAMES = {
+    "too few": (
+        EDGES_S[:3],
+        "",
+        "has shape (3,) of float64, expected (5,): the starts of 4 frames and the end of the last",
+    ),
+    "no end": (
+        EDGES_S[:4],
+        "",
+        (
+            "has shape (4,) of float64, expected (5,): the starts of 4 frames and the end of the last, "
+            "or last_frame_end_s in session.toml"
+        ),
+    ),
+    "two ends": (EDGES_S, "last_frame_end_s = 5", "has shape (5,) of float64, expected (4,): the starts of 4 frames"),
+    "text": (
+        np.array(["a"] * 5),
+        "",
+        "has shape (5,) of <U1, expected (5,): the starts of 4 frames and the end of the last",
+    ),
+    "backwards": (EDGES_S[::-1], "", UNORDERED),
+    "end before": (EDGES_S[:4], "last_frame_end_s = 4", UNORDERED),
+    "infinite": (np.array([-np.inf, 0, 1, 2, np.inf]), "", UNORDERED),
+    "unsigned backwards": (np.array([5, 4, 3, 2, 1], np.uint8), "", UNORDERED),
+}
+
+
+@pytest.mark.parametrize(("edges", "line", "sentence"), BAD_FRAMES.values(), ids=BAD_FRAMES)
+def test_frame_times_with_a_mistake(folder, edges, line, sentence):
+    np.save(folder / "frames.npy", edges)
+    edit(folder, *times(f'frame_times = "frames.npy"\n{line}\n'))
+    with pytest.raises(ReadError) as caught:
+        list(read_sessions(folder))
+    assert str(caught.value).replace(" :", ":") == f"a/session.toml: stimulation 1: frames.npy {sentence}".replace(
+        " :", ":"
+    )
+
+
+@pytest.mark.parametrize("name", ["movie_1.npy", "spikes_1.npz"])
+def test_arrays_cut_off_anywhere(folder, name):
+    data = (folder / name).read_bytes()
+    for tenth in range(10):
+        (folder / name).write_bytes(data[: len(data) * tenth // 10])
+        with pytest.raises(
+            ReadError, match=rf"^a/session\.toml: stimulation 1: {name} cannot be read, expected an \.np[yz]"
+        ):
+            list(read_sessions(folder))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["movie_1.npy", "spikes_1.npz", "session.toml"]))
+@pytest.mark.filterwarnings("ignore:Data type alias 'a' was deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header parsing:UserWarning")
+def test_a_damaged_folder_raises_nothing_but_read_errors(tmp_path_factory, data, name):
+    folder = write_recording_folder(session(stimulation()), tmp_path_factory.mktemp("damaged") / "a")
+    damaged = bytearray((folder / name).read_bytes())
+    for position, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255)), min_size=1, max_size=4)
+    ):
+        damaged[position] = value
+    (folder / name).write_bytes(damaged)
+    try:
+        list(RecordingFolderReader().read(folder))
+        RecordingFolderReader().raw(folder)
+    except ReadError as error:
+        assert str(error).startswith("a/session.toml: ")  # noqa: PT017
+
+
+# writing
+
+
+def test_nothing_is_overwritten(folder):
+    before = sorted(folder.parent.rglob("*"))
+    with pytest.raises(DjNeuronError, match=r"/a: exists already, expected a folder yet to be made$"):
+        write_recording_folder(session(), folder)
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_recording_folder(session(stimulation()), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_is_readable_by_others(folder, tmp_path):
+    (tmp_path / "plain").mkdir()
+    assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_labels_that_differ_are_no_session():
+    with pytest.raises(ValueError, match="is called"):
+        session(stimulation(1), stimulation(2, spike_trains=(SpikeTrain(1, np.empty(0), "other"),)))
+
+
+def test_a_label_is_kept_for_a_neuron_in_one_stimulation_only(tmp_path):
+    trains = (SpikeTrain(7, np.array([3.0]), "late"),)
+    written = session(stimulation(1), replace(stimulation(2), spike_trains=trains))
+    got = read_back(written, tmp_path / "a")
+    assert_same(got, written)
+    assert got.neuron_labels == {1: "unit a", 7: "late", 12: ""}
