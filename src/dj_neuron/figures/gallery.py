@@ -1,0 +1,91 @@
+"""Every picture of a pipeline in one clean folder."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from dj_neuron import queries
+from dj_neuron.errors import PipelineError
+from dj_neuron.figures.diagram import TableNode, diagram_figure
+from dj_neuron.figures.folder import fresh_folder
+from dj_neuron.figures.raster import raster_figure
+from dj_neuron.figures.saving import save
+from dj_neuron.figures.stills import movie_stills
+from dj_neuron.figures.strf_picture import strf_picture
+from dj_neuron.figures.time_course import time_course_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from dj_neuron.contracts import StimulationId
+
+
+def draw_gallery(
+    out_dir: Path | str,
+    *,
+    n_best: int = 1,
+    neuron_ids: Collection[int] = (),
+    restriction: Any = True,
+    progress: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Draw the table diagram and, per stimulation, raster, stills, and STRFs with their time courses.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Replaced when everything is drawn, and not before; a folder that is not ours is refused.
+    n_best : int
+        How many neurons of each stimulation to draw, those whose peak stands highest above their noise.
+    neuron_ids : collection of int
+        Draw these neurons instead, wherever they are.
+    restriction
+        Which stimulations: anything DataJoint takes.
+    progress : callable, optional
+        Called with one line per stimulation.
+
+    Returns
+    -------
+    list of Path
+        The pictures, in `out_dir`.
+    """
+    stimulation_ids = queries.stimulation_ids(restriction)
+    if not stimulation_ids and restriction is not True:
+        raise PipelineError(f"no stimulation in the pipeline matches {restriction}")
+    best = queries.best_neurons(n_best)
+    names: list[Path] = []
+    with fresh_folder(out_dir) as folder:
+        nodes = [TableNode(table.name, table.tier, table.schema, table.n_rows) for table in queries.tables()]
+        save(diagram_figure(nodes, queries.foreign_keys()), folder / "pipeline.png")
+        for stimulation_id in stimulation_ids:
+            if progress:
+                progress(f"drawing {stimulation_id}")
+            chosen = neuron_ids or best.get(stimulation_id, [])
+            _draw_stimulation(folder / folder_name(stimulation_id), stimulation_id, chosen)
+        names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    target = type(folder)(out_dir)
+    return [target / name for name in names]
+
+
+def _draw_stimulation(folder: Path, stimulation_id: StimulationId, neuron_ids: Collection[int]) -> None:
+    folder.mkdir()
+    stimulation = queries.stimulation(stimulation_id)
+    save(raster_figure(stimulation, str(stimulation_id)), folder / "raster.png")
+    save(movie_stills(stimulation, title=str(stimulation_id)), folder / "movie_stills.png")
+    for strf in queries.strfs_of(stimulation_id, neuron_ids):
+        rules = "" if strf.frame_rule == "floor" and strf.centred else f"_{strf.frame_rule}"
+        rules += "" if strf.centred else "_raw"
+        name = f"neuron_{strf.neuron_id:03d}{rules}"
+        save(strf_picture(strf), folder / f"{name}_strf.png")
+        if strf.delays_s.size > 1:
+            save(time_course_figure(strf), folder / f"{name}_time_course.png")
+
+
+def folder_name(stimulation_id: StimulationId) -> str:
+    """Give a stimulation's name for the file system: letters, digits, dots, dashes and underscores."""
+    subject = re.sub(r"[^A-Za-z0-9.]+", "-", stimulation_id.subject_name).strip("-.") or "subject"
+    return (
+        f"{subject}_{stimulation_id.session_date}_sample-{stimulation_id.sample_number}"
+        f"_stimulation-{stimulation_id.stimulation_number}"
+    )

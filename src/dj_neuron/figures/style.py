@@ -1,0 +1,148 @@
+"""The visual language that all pictures share: colours, sizes, axes, and the words on them.
+
+Everything is an explicit argument; rcParams are global to the process and stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
+    from matplotlib.text import Text
+    from numpy.typing import ArrayLike
+
+    from dj_neuron.contracts import Strf
+
+ON = "#b2182b"
+OFF = "#2166ac"
+CONTROL = "#767676"
+INK = "#262626"
+FAINT = "#b8b8b8"
+NO_DATA = "#e6e6e6"
+HATCH = "#cfcfcf"
+STIMULUS = "#f3ead6"
+
+TITLE_PT = 11.0
+LABEL_PT = 9.0
+TICK_PT = 8.0
+SMALL_PT = 7.5
+
+# ON (brighter than the mean) is warm, OFF is cold; red against blue survives the common colour blindnesses
+CONTRAST_MAP: Colormap = mpl.colormaps["RdBu_r"].with_extremes(bad=NO_DATA)
+
+
+def symmetric_limit(*values: ArrayLike) -> float:
+    """Largest finite absolute value, for a scale from -limit to +limit; 1 where there is none above 0."""
+    largest = 0.0
+    for array in values:
+        finite = np.abs(np.asarray(array, np.float64))
+        finite = finite[np.isfinite(finite)]
+        largest = max(largest, float(finite.max(initial=0.0)))
+    return largest if largest > 0 else 1.0
+
+
+def delay_text(delay_s: float) -> str:
+    """Delay in milliseconds with at most one decimal and a true minus sign."""
+    text = f"{delay_s * 1e3:.1f}".removesuffix(".0")
+    return ("0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")) + " ms"
+
+
+def axes_size_in(ax: Axes) -> tuple[float, float]:
+    """Width and height of Axes in inches."""
+    extent = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    return float(extent.width), float(extent.height)
+
+
+def text_width_in(text: str, size_pt: float, *, bold: bool = False) -> float:
+    """Width of a line of text in inches; needs no renderer."""
+    font = FontProperties(size=size_pt, weight="bold" if bold else "normal")
+    width_pt, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width_pt) / 72
+
+
+def clean_axes(ax: Axes, *, box: bool = False) -> None:
+    """Thin lines and small ticks; a full box for images, left and bottom only for plots."""
+    for side, spine in ax.spines.items():
+        spine.set(visible=box or side in {"left", "bottom"}, linewidth=0.6, color=INK)
+    ax.tick_params(labelsize=TICK_PT, length=3, width=0.6, color=INK, labelcolor=INK)
+
+
+def label_axes(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
+    """Axis labels and a title at the left, in the shared sizes."""
+    ax.set_xlabel(x, fontsize=LABEL_PT, color=INK)
+    ax.set_ylabel(y, fontsize=LABEL_PT, color=INK)
+    if title:
+        ax.set_title(title, fontsize=LABEL_PT, color=INK, loc="left", parse_math=False)
+
+
+def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
+    """Round numbers on both axes, no more than a panel of this size has room for."""
+    ax.xaxis.set_major_locator(MaxNLocator(max(1, int(width_in / 0.5)), steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(max(1, int(height_in / 0.3)), steps=[1, 2, 5, 10]))
+
+
+def contrast_label(strf: Strf) -> str:
+    """What the colours or the ordinate of an STRF mean."""
+    return "STA (contrast)" if strf.centred else "STA (contrast, mean not subtracted)"
+
+
+def spikes_text(strf: Strf) -> str:
+    """Spikes of the neuron and how many of them count, over all delays."""
+    least, most = int(strf.ledger.n_used.min()), int(strf.ledger.n_used.max())
+    used = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    plural = "" if strf.n_spikes == 1 else "s"
+    return f"{strf.n_spikes:,} spike{plural}, {used} used per delay"
+
+
+def contrast_bar(mappable: ScalarMappable, label: str, *, ax: Axes | None = None, cax: Axes | None = None) -> Axes:
+    """Colour bar with ticks at the two ends and zero, beside `ax` or in `cax`; returns its Axes."""
+    host = cax if cax is not None else ax
+    if host is None:
+        raise TypeError("contrast_bar needs the Axes to stand beside (ax) or to fill (cax)")
+    limit = float(mappable.get_clim()[1] or 1.0)
+    bar = host.figure.colorbar(mappable, ax=ax, cax=cax)
+    bar.set_ticks([-limit, 0.0, limit], labels=[f"\N{MINUS SIGN}{limit:.2g}", "0", f"+{limit:.2g}"])
+    bar.set_label(label, fontsize=LABEL_PT, color=INK)
+    bar.ax.tick_params(labelsize=TICK_PT, length=2, width=0.6, labelcolor=INK)
+    bar.outline.set(linewidth=0.6, edgecolor=INK)
+    return bar.ax
+
+
+def no_data(ax: Axes, text: str) -> Text:
+    """Fill the Axes with a hatched grey that no contrast can be mistaken for, and say why."""
+    ax.add_patch(
+        Rectangle((0, 0), 1, 1, transform=ax.transAxes, facecolor=NO_DATA, edgecolor=HATCH, hatch="///", linewidth=0)
+    )
+    return ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=SMALL_PT, color=INK, clip_on=True
+    )
+
+
+def scale_bar(ax: Axes, length_um: float | None = None, color: str = INK) -> Axes:
+    """Draw a horizontal scale bar in the lower left corner of Axes in micrometres.
+
+    Parameters
+    ----------
+    length_um : float, optional
+        Default: the round number (1, 2 or 5 times a power of ten) nearest below a third of the width.
+    """
+    width_um = abs(ax.get_xlim()[1] - ax.get_xlim()[0])
+    if length_um is None:
+        power = 10.0 ** math.floor(math.log10(width_um / 3))
+        length_um = max(step * power for step in (1, 2, 5) if step * power <= width_um / 3)
+    fraction = length_um / width_um
+    axes_style: dict[str, Any] = {"transform": ax.transAxes, "color": color}
+    ax.plot([0.05, 0.05 + fraction], [0.06, 0.06], linewidth=2, solid_capstyle="butt", **axes_style)
+    ax.text(0.05 + fraction / 2, 0.09, f"{length_um:g} µm", ha="center", va="bottom", fontsize=SMALL_PT, **axes_style)
+    return ax
