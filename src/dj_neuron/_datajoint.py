@@ -1,0 +1,44 @@
+"""DataJoint, imported in silence: ``from dj_neuron._datajoint import dj`` instead of ``import datajoint``.
+
+DataJoint warns when there is no datajoint.json, of which we have no need, and logs to stdout, where
+our commands print JSON. It does both on import and again for every :class:`datajoint.Instance`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger("datajoint")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what DataJoint says about its configuration, and all that it logs below a warning."""
+
+    def is_warning(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    logger.addFilter(is_warning)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"No datajoint\.json found", category=UserWarning)
+            yield
+    finally:
+        logger.removeFilter(is_warning)
+
+
+with quiet():
+    # its own import of its own deprecated module; and a broken datajoint.json, which open_database refuses
+    warnings.filterwarnings("ignore", message=r"datajoint\.migrate is deprecated", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message="Failed to load config", category=UserWarning)
+    import datajoint as dj
+    from datajoint.settings import Config, find_config_file
+    from datajoint.settings import config as global_config
+
+__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet"]

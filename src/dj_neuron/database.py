@@ -1,0 +1,304 @@
+"""Which database: the server that is configured, else the embedded one; and a store for large arrays.
+
+Three sources, in this order: a configuration file given by hand (the JSON file of the 2019 system),
+a server configured in DataJoint's own way, the embedded server. Importing this module imports
+neither DataJoint nor a database client, and connects to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder
+from dj_neuron.errors import DatabaseError, ReadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+DEFAULT_PREFIX = "dj_neuron"
+STORE_NAME = "dj_neuron"
+
+_PREFIX_RULE = "1 to 30 lowercase letters, digits and underscores, a letter first"
+_DEFAULT_PORTS = {"mysql": 3306, "postgresql": PORT}
+_CONFIG_FILE_KEYS = {"host": str, "username": str, "password": str, "schema": str, "port": int, "backend": str}
+_PRODUCTS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
+
+
+@dataclass(frozen=True)
+class _Address:
+    """Where a server is and who to be there."""
+
+    backend: Literal["mysql", "postgresql"]
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database_name: str | None = None
+    use_tls: bool | None = None
+
+    def __str__(self) -> str:
+        return f"{_PRODUCTS[self.backend]} server at {self.host}:{self.port} as {self.user}"
+
+
+@dataclass(frozen=True, eq=False)
+class Database:
+    """An open database: a connection of its own, never DataJoint's global one.
+
+    Attributes
+    ----------
+    instance : datajoint.Instance
+        Configuration and connection; knows the store `store_name`.
+    prefix : str
+        What the names of all schemas begin with.
+    description : str
+        One line for people: which server this is.
+    data_dir : Path
+        The folder of the embedded database, and of the store unless another one is configured.
+    server : EmbeddedServer or None
+        None when the server is a configured one.
+    """
+
+    instance: Any
+    prefix: str
+    description: str
+    data_dir: Path
+    server: EmbeddedServer | None = None
+    store_name: str = STORE_NAME
+
+    @property
+    def connection(self) -> Any:
+        """The ``datajoint.Connection`` of this database."""
+        return self.instance.connection
+
+    def close(self) -> None:
+        """Close the connection and give back the share in the embedded server. Closing twice does nothing."""
+        if self.connection.is_connected:  # a MySQL connection cannot be closed twice
+            self.connection.close()
+        if self.server is not None:
+            self.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_database(data_dir: Path | None = None, config_file: Path | None = None, prefix: str | None = None) -> Database:
+    """Connect to the configured server, else to the embedded one, which is started if need be.
+
+    Parameters
+    ----------
+    data_dir : Path, optional
+        Folder of the embedded database and of the store; default :func:`~dj_neuron.embedded.default_data_dir`.
+    config_file : Path, optional
+        JSON file with ``host``, ``username``, ``password`` and, if need be, ``schema`` (the prefix),
+        ``port`` and ``backend`` (``mysql``, the default, or ``postgresql``).
+    prefix : str, optional
+        Beginning of all schema names; default: the file's ``schema``, else ``dj_neuron``.
+
+    Raises
+    ------
+    ReadError
+        If `config_file` is not such a file; the message names the file and the key.
+    DatabaseError
+        If the server does not start or answer, or the prefix or DataJoint's configuration is not valid.
+
+    Notes
+    -----
+    A server counts as configured when DataJoint's configuration (assignments to ``dj.config``, ``DJ_*``
+    variables, datajoint.json, ``.secrets/``) sets its host, user or password. A store that is configured
+    under the name ``dj_neuron`` is kept; else arrays go to the folder ``store`` in `data_dir`, which all who
+    use a common server must then share.
+    """
+    data_dir = (data_dir or default_data_dir()).expanduser().resolve()
+    if prefix is not None and not _is_prefix(prefix):
+        raise DatabaseError(f"the prefix is {prefix!r}, expected {_PREFIX_RULE}")
+    _check_datajoint_configuration()
+    address: _Address | None
+    if config_file is not None:
+        address, file_prefix = _read_config_file(config_file)
+        prefix = prefix or file_prefix
+    else:
+        address = _configured_address()
+
+    server = None
+    if address is None:
+        server = EmbeddedServer(data_dir)
+        server.start()
+        address = _Address(
+            "postgresql", str(server.socket_dir), PORT, server.user, "", server.database_name, use_tls=False
+        )
+    try:
+        instance = _connect(address)
+        _ensure_store(instance, data_dir)
+    except BaseException:
+        if server is not None:
+            server.close()
+        raise
+    description = str(address) if server is None else f"embedded PostgreSQL in {data_dir}"
+    return Database(instance, prefix or DEFAULT_PREFIX, description, data_dir, server)
+
+
+def _is_prefix(text: str) -> bool:
+    return re.fullmatch(r"[a-z][a-z0-9_]{0,29}", text) is not None
+
+
+def _read_config_file(file: Path) -> tuple[_Address, str]:
+    content = _read_config_keys(file)
+    backend = content.get("backend", "mysql")
+    if backend not in _DEFAULT_PORTS:
+        raise ReadError(f"{file}: backend is {backend!r}, expected 'mysql' or 'postgresql'")
+    port = content.get("port", _DEFAULT_PORTS[backend])
+    if not 0 < port < 65536:
+        raise ReadError(f"{file}: port is {port}, expected 1 to 65535")
+    prefix = content.get("schema", DEFAULT_PREFIX)
+    if not _is_prefix(prefix):
+        raise ReadError(f"{file}: schema is {prefix!r}, expected {_PREFIX_RULE}")
+    host = content["host"]
+    return _Address(backend, host, port, content["username"], content["password"], use_tls=_tls_for(host, None)), prefix
+
+
+def _read_config_keys(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReadError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ReadError(f"{file} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ReadError(f"{file} holds a {type(content).__name__}, expected an object with host, username, password")
+    if "user" in content:
+        if "username" in content:
+            raise ReadError(f"{file} has both keys 'user' and 'username', expected one of them")
+        content["username"] = content.pop("user")
+    for key, value in content.items():
+        kind = _CONFIG_FILE_KEYS.get(key)
+        if kind is None:
+            raise ReadError(f"{file} has the key {key!r}, expected only {', '.join(_CONFIG_FILE_KEYS)}")
+        if type(value) is not kind:
+            raise ReadError(f"{file}: {key} is a {type(value).__name__}, expected {kind.__name__}")
+    for key in ("host", "username", "password"):
+        if key not in content:
+            raise ReadError(f"{file} has no key {key!r}, expected host, username and password")
+    return content
+
+
+def _configured_address() -> _Address | None:
+    """The server that DataJoint's configuration names, if it names one."""
+    from dj_neuron._datajoint import global_config  # noqa: PLC0415
+
+    # the global one, because it holds what users assign to dj.config; it is only read
+    settings = global_config.database
+    if not settings.model_fields_set & {"host", "user", "password"}:
+        return None
+    if settings.user is None:
+        raise DatabaseError(
+            f"DataJoint's configuration names the server {settings.host} but no user: "
+            "set DJ_USER or database.user, or remove the server to use the embedded one"
+        )
+    return _Address(
+        backend=settings.backend,
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        password="" if settings.password is None else settings.password.get_secret_value(),
+        database_name=settings.name,
+        use_tls=_tls_for(settings.host, settings.use_tls),
+    )
+
+
+def _tls_for(host: str, configured: bool | None) -> bool | None:
+    # a socket has no TLS, and DataJoint would warn after trying
+    return False if host.startswith("/") else configured
+
+
+def _check_datajoint_configuration() -> None:
+    """Refuse what DataJoint would pass over, to end up at a server that nobody meant."""
+    try:
+        from dj_neuron._datajoint import Config, find_config_file, quiet  # noqa: PLC0415 - slow, only needed now
+
+        with quiet():
+            config = Config()
+            file = None if config.ignore_config_file else find_config_file()
+            if file is not None:
+                config.load(file)
+    except (OSError, ValueError) as error:
+        raise DatabaseError(f"DataJoint's configuration is not valid: {_reason(error)}") from error
+
+
+def _connect(address: _Address) -> Any:
+    from dj_neuron._datajoint import dj, global_config, logger, quiet  # noqa: PLC0415
+
+    _keep_stdout_clean(logger)
+    try:
+        with quiet():
+            instance = dj.Instance(
+                address.host,
+                address.user,
+                address.password,
+                address.port,
+                address.use_tls,
+                address.backend,
+                database__host=address.host,
+                database__user=address.user,
+                database__port=address.port,
+                database__name=address.database_name,
+            )
+    except Exception as error:
+        reason = _reason(error)
+        if address.password and address.password in reason:
+            reason = type(error).__name__
+        raise DatabaseError(f"the {address} does not answer: {reason}") from error
+    chosen = "loglevel" in global_config.model_fields_set
+    logger.setLevel(global_config.loglevel if chosen else logging.WARNING)
+    return instance
+
+
+class _Stderr:
+    """Whatever ``sys.stderr`` is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _keep_stdout_clean(logger: logging.Logger) -> None:
+    """Send DataJoint's log to stderr, unless the user has said where it goes."""
+    if "DJ_LOG_STREAM" in os.environ:
+        return
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setStream(_Stderr())
+
+
+def _ensure_store(instance: Any, data_dir: Path) -> None:
+    from dj_neuron._datajoint import dj, global_config  # noqa: PLC0415
+
+    stores = {**instance.config.stores, **global_config.stores}
+    if STORE_NAME not in stores:
+        make_private_folder(data_dir)
+        make_private_folder(data_dir / "store")
+        stores[STORE_NAME] = {"protocol": "file", "location": str(data_dir / "store")}
+    instance.config.stores = stores
+    try:
+        instance.config.get_store_spec(STORE_NAME)
+    except dj.DataJointError as error:
+        raise DatabaseError(f"the configured store {STORE_NAME!r} is not valid: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
