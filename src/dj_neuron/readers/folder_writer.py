@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from dj_neuron.readers.folder_toml import HEADER, SESSION_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import DTypeLike
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CHUNK_VALUES = 1 << 24  # how many blocks of a movie are unpacked in one go
 
 
-def write_recording_folder(session: Session, folder: Path) -> Path:
+def write_recording_folder(session: Session, folder: Path | str) -> Path:
     """Write one session as a recording folder.
 
     Parameters
@@ -49,6 +49,7 @@ def write_recording_folder(session: Session, folder: Path) -> Path:
     Reading the folder gives the same movies, spikes and frame times to the last bit. Movies of
     -1 and +1 are written as int8, and one that several stimulations share is written once.
     """
+    folder = Path(folder)
     if folder.exists():
         raise DjNeuronError(f"{folder}: exists already, expected a folder yet to be made")
     with whole_folder(folder) as part:

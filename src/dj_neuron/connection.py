@@ -1,0 +1,309 @@
+"""The pipeline as one object: :func:`connect`, then ingest, compute, look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron import ingest, pipeline, queries
+from dj_neuron._datajoint import dj
+from dj_neuron.database import open_database
+from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.readers import read_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import ModuleType
+
+    from dj_neuron.contracts import Strf
+    from dj_neuron.database import Database
+    from dj_neuron.strf.frame_clock import FrameRule
+
+
+@dataclass(frozen=True)
+class DelayRange:
+    """Delays of one parameter row, in seconds before the spike, both ends inclusive.
+
+    A step of 0 means every whole frame of the stimulation; a range of one delay has no step.
+    """
+
+    first_s: float
+    last_s: float
+    step_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.first_s, self.last_s, self.step_s]).all() and self.step_s >= 0):
+            raise PipelineError(f"delays are {self}, expected finite seconds and a step that is not negative")
+        if self.last_s < self.first_s:
+            raise PipelineError(f"delays are {self}, expected the first to be at most the last")
+        if self.first_s == self.last_s:
+            object.__setattr__(self, "step_s", 0.0)
+
+    def columns(self) -> dict[str, float]:
+        """Give the columns of StrfParams."""
+        return {"first_delay_s": self.first_s, "last_delay_s": self.last_s, "step_s": self.step_s}
+
+    def __str__(self) -> str:
+        if self.first_s == self.last_s:
+            return f"{self.first_s:g} s"
+        step = f"in steps of {self.step_s:g} s" if self.step_s else "in steps of one frame"
+        return f"{self.first_s:g} to {self.last_s:g} s {step}"
+
+
+DEFAULT_DELAYS = DelayRange(-0.1, 0.4)
+
+
+@dataclass(frozen=True)
+class ComputeReport:
+    """What one call of :meth:`Pipeline.compute` did."""
+
+    n_computed: int
+    n_already_there: int
+    n_removed: int
+    errors: tuple[str, ...]
+
+
+class Pipeline:
+    """An open pipeline; get one from :func:`connect`, close it or use it in a ``with`` statement.
+
+    One process works with one pipeline at a time: :func:`connect` closes the one before.
+    """
+
+    _current: Pipeline | None = None
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        pipeline.activate(database.connection, database.prefix)
+        Pipeline._current = self
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the last process to do so stops the embedded server."""
+        if Pipeline._current is self:
+            Pipeline._current = None
+        self._database.close()
+
+    def _check_open(self) -> None:
+        if Pipeline._current is not self:
+            raise PipelineError(f"this pipeline ({self._database.description}) was closed, or another one was opened")
+
+    @property
+    def database(self) -> Database:
+        """The database behind the tables."""
+        self._check_open()
+        return self._database
+
+    @property
+    def experiment(self) -> ModuleType:
+        """The tables of what was recorded."""
+        self._check_open()
+        return pipeline.experiment
+
+    @property
+    def strf(self) -> ModuleType:
+        """The tables of parameters and estimates."""
+        self._check_open()
+        return pipeline.strf
+
+    def ingest(
+        self,
+        path: Path | str,
+        *,
+        reader: str | None = None,
+        progress: Callable[[ingest.IngestReport], None] | None = None,
+    ) -> list[ingest.IngestReport]:
+        """Read a file and insert its sessions, one transaction each.
+
+        Parameters
+        ----------
+        path : Path or str
+            A ret-1 pickle, a recording folder, a folder of these, or what another installed reader takes.
+        reader : str, optional
+            Name of the reader; default: the one that recognises the file.
+        progress : callable, optional
+            Called with each session's report.
+
+        Raises
+        ------
+        ReadError, ConflictError, ContractError
+            One sentence; the session at fault and those after it are not written.
+        """
+        self._check_open()
+        reports = []
+        for report in ingest.ingest(read_sessions(Path(path), reader), path):
+            reports.append(report)
+            if progress:
+                progress(report)
+        return reports
+
+    def compute(
+        self,
+        delays_s: float | DelayRange | Iterable[float | DelayRange] = (),
+        *,
+        frame_rule: FrameRule = "floor",
+        centre: bool = True,
+        min_spikes: int = 1,
+        replace: bool = False,
+        queue: bool = False,
+        show_progress: bool = False,
+    ) -> ComputeReport:
+        """Register delays and populate whatever is missing, for these and all registered delays.
+
+        Parameters
+        ----------
+        delays_s : float, DelayRange, or several of them
+            Each becomes one parameter row, unless it is there already.
+        frame_rule, centre, min_spikes
+            See :func:`dj_neuron.strf.spike_triggered_average`.
+        replace : bool
+            Remove all other parameter rows and what was computed from them, so that only `delays_s` remain.
+        queue : bool
+            Only register; whoever calls compute next does the work.
+        show_progress : bool
+            Show a bar on standard error.
+
+        Returns
+        -------
+        ComputeReport
+            Counts of stimulation-and-parameter pairs; one line per pair that failed.
+        """
+        self._check_open()
+        asked = list(delays_s) if isinstance(delays_s, Iterable) else [delays_s]
+        ranges = [d if isinstance(d, DelayRange) else DelayRange(float(d), float(d)) for d in asked]
+        rules = {"frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
+        if replace and not ranges:
+            raise PipelineError("replacing delays needs the delays that are to remain")
+        ids = [_register(delay_range, rules) for delay_range in ranges]
+        n_removed = _remove_all_but(ids) if replace else 0
+        estimation = pipeline.strf.StrfEstimation()
+        n_before = len(estimation)
+        if queue:
+            return ComputeReport(0, n_before, n_removed, ())
+        result = estimation.populate(suppress_errors=True, display_progress=show_progress)
+        errors = tuple(f"{_in_words(key)}: {message}" for key, message in result["error_list"])
+        return ComputeReport(result["success_count"], n_before, n_removed, errors)
+
+    def strfs(self, restriction: Any = True, *, combine: bool = True, **key: Any) -> list[Strf]:
+        """Load STRFs as contracts.
+
+        Parameters
+        ----------
+        restriction
+            Anything DataJoint takes.
+        combine : bool
+            One STRF per neuron and stimulation with the delays of all parameter rows that agree in their rules;
+            otherwise one per parameter row.
+        **key
+            Restrict by value, such as ``neuron_id=3`` or ``subject_name="WT"``.
+        """
+        self._check_open()
+        return list(queries.strfs(dj.AndList([restriction, key]), combine=combine))
+
+    def figures(
+        self,
+        out_dir: Path | str,
+        *,
+        n_best: int = 1,
+        neuron_ids: Collection[int] = (),
+        restriction: Any = True,
+        progress: Callable[[str], None] | None = None,
+    ) -> list[Path]:
+        """Draw every picture into a clean folder; see :func:`dj_neuron.figures.gallery.draw_gallery`."""
+        self._check_open()
+        # matplotlib is a second of import time that only pictures are worth
+        from dj_neuron.figures.gallery import draw_gallery  # noqa: PLC0415
+
+        return draw_gallery(out_dir, n_best=n_best, neuron_ids=neuron_ids, restriction=restriction, progress=progress)
+
+    def status(self) -> dict[str, Any]:
+        """Give counts, and per computed table how much of it is done."""
+        self._check_open()
+        remaining, total = pipeline.strf.StrfEstimation().progress()
+        return {
+            "database": self._database.description,
+            "prefix": self._database.prefix,
+            **queries.counts(),
+            "computed": {"StrfEstimation": {"done": total - remaining, "total": total}},
+        }
+
+    def clear(self) -> None:
+        """Delete all tables of this prefix with everything they hold, and start with empty ones."""
+        self._check_open()
+        pipeline.drop(self._database.connection, self._database.prefix)
+        pipeline.activate(self._database.connection, self._database.prefix)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self._database.description}, prefix {self._database.prefix!r})"
+
+
+def connect(
+    data_dir: Path | str | None = None, *, config_file: Path | str | None = None, prefix: str | None = None
+) -> Pipeline:
+    """Open the pipeline on the configured server, else on an embedded one.
+
+    Parameters
+    ----------
+    data_dir : Path or str, optional
+        Where the embedded database and the file store live; default: a folder of the user.
+    config_file : Path or str, optional
+        A JSON file with host, username, password and schema, as the 2019 system had.
+    prefix : str, optional
+        Of the schemas' names; default "dj_neuron".
+
+    Raises
+    ------
+    DatabaseError
+        If no server can be reached or started.
+    """
+    if Pipeline._current is not None:
+        Pipeline._current.close()
+    database = open_database(
+        None if data_dir is None else Path(data_dir), None if config_file is None else Path(config_file), prefix
+    )
+    try:
+        return Pipeline(database)
+    except dj.DataJointError as error:
+        database.close()
+        raise DatabaseError(f"{database.description}: the tables cannot be opened ({error})") from error
+    except BaseException:
+        database.close()
+        raise
+
+
+def _register(delay_range: DelayRange, rules: dict[str, Any]) -> int:
+    """Give the id of the parameter row, inserting it if it is new."""
+    params = pipeline.strf.StrfParams()
+    row = {**delay_range.columns(), **rules}
+    while True:
+        there = params.to_dicts()
+        for known in there:
+            if all(known[name] == value for name, value in row.items()):
+                return int(known["strf_params_id"])
+        new_id = max((known["strf_params_id"] for known in there), default=0) + 1
+        try:
+            params.insert1({**row, "strf_params_id": new_id})
+        except dj.errors.DuplicateError:
+            continue  # another process took the id, or registered the same row
+
+
+def _remove_all_but(ids: list[int]) -> int:
+    """Remove all other parameter rows and their estimations; give the number of these."""
+    estimations = pipeline.strf.StrfEstimation()
+    n_before = len(estimations)
+    others = set(pipeline.strf.StrfParams().to_arrays("strf_params_id")) - set(ids)
+    if others:
+        (pipeline.strf.StrfParams() & [{"strf_params_id": int(i)} for i in others]).delete(prompt=False)
+    return n_before - len(estimations)
+
+
+def _in_words(key: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items())

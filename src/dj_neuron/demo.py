@@ -1,0 +1,126 @@
+"""The main job: simulate the ret-1 recordings, build the pipeline, draw, and compare with the known truth."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dj_neuron.connection import DEFAULT_DELAYS
+from dj_neuron.errors import ConflictError, PipelineError
+from dj_neuron.simulate import LAYOUTS, read_truth, write_simulation
+from dj_neuron.strf import find_centre, find_peak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dj_neuron.connection import Pipeline
+    from dj_neuron.contracts import Strf
+    from dj_neuron.simulate import KnownNeuron
+
+_FILE_NAME = "simulated_{layout}.pkl"
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo made and how much of the truth it found.
+
+    Attributes
+    ----------
+    n_fields : int
+        Simulated receptive fields: one per neuron and stimulation.
+    n_above_noise : int
+        Those whose peak stands above everything at negative delays.
+    n_found : int
+        Those of them whose centre lies within one sigma of the true one.
+    """
+
+    file: Path
+    figures_dir: Path
+    n_pictures: int
+    n_fields: int
+    n_above_noise: int
+    n_found: int
+    duration_s: float
+
+
+def run(
+    pipeline: Pipeline,
+    *,
+    layout: str = "ret1",
+    seed: int = 1,
+    figures_dir: Path | None = None,
+    say: Callable[[str], None],
+) -> DemoReport:
+    """Run the main job on a pipeline that is empty or holds an earlier demo.
+
+    Raises
+    ------
+    PipelineError
+        If the pipeline holds sessions of somebody's own.
+    """
+    started = time.perf_counter()
+    folder = pipeline.database.data_dir / "demo"
+    file = folder / _FILE_NAME.format(layout=layout)
+    figures_dir = figures_dir or folder / "figures"
+    _start_from(pipeline, file.name, say)
+
+    say(f"1/5  simulating a recording in the layout of {layout}: {file}")
+    _, truth_file = write_simulation(file, layout, seed)
+    say("2/5  ingesting it")
+    try:
+        pipeline.ingest(file)
+    except ConflictError:
+        say("     the pipeline holds a demo made from another seed: starting anew")
+        pipeline.clear()
+        pipeline.ingest(file)
+    say(f"3/5  computing STRFs at delays of {DEFAULT_DELAYS}")
+    computed = pipeline.compute(DEFAULT_DELAYS)
+    if computed.errors:
+        raise PipelineError(computed.errors[0])
+    say("4/5  drawing")
+    pictures = pipeline.figures(figures_dir)
+    say("5/5  comparing with the known receptive fields")
+    truth = read_truth(truth_file)
+    rules = {**DEFAULT_DELAYS.columns(), "frame_rule": "floor", "centre": True, "min_spikes": 1}
+    judged = [judge(strf, truth[strf.stimulation_id, strf.neuron_id]) for strf in pipeline.strfs(rules, combine=False)]
+    return DemoReport(
+        file=file,
+        figures_dir=figures_dir,
+        n_pictures=len(pictures),
+        n_fields=len(truth),
+        n_above_noise=sum(above_noise for above_noise, _ in judged),
+        n_found=sum(above_noise and near for above_noise, near in judged),
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def judge(strf: Strf, known: KnownNeuron) -> tuple[bool, bool]:
+    """Say whether the peak stands above the noise, and whether the centre lies within one sigma of the truth."""
+    peak = find_peak(strf.z, strf.delays_s, 1 / strf.frame_rate_hz)
+    centre = find_centre(strf.z, strf.delays_s, strf.block_size_um)
+    if peak is None or centre is None:
+        return False, False
+    off = np.array(centre) - (known.centre_x_um, known.centre_y_um)
+    n_y, n_x = strf.values.shape[1:]
+    seen = [axis for axis, n_blocks in enumerate((n_x, n_y)) if n_blocks > 1]  # a bar has one axis only
+    covariance = known.covariance_um2()[np.ix_(seen, seen)]
+    distance = np.sqrt(off[seen] @ np.linalg.solve(covariance, off[seen]))
+    return abs(peak.z) > (peak.noise_z or 0), bool(distance <= 1)
+
+
+def _start_from(pipeline: Pipeline, file_name: str, say: Callable[[str], None]) -> None:
+    """Leave an earlier demo of the same layout as it is, clear one of another, refuse anything else."""
+    sources = set(pipeline.experiment.Session().to_arrays("source_file"))
+    others = sorted(sources - {_FILE_NAME.format(layout=layout) for layout in LAYOUTS})
+    if others:
+        raise PipelineError(
+            f"{pipeline.database.description} holds sessions from {others[0]}, which the demo would mix with "
+            "simulated ones: give the demo a folder of its own with --data-dir"
+        )
+    if sources - {file_name}:
+        say("     the pipeline holds a demo of another layout: starting anew")
+        pipeline.clear()

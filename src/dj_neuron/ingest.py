@@ -1,0 +1,238 @@
+"""Session contracts into tables: one transaction per session, repeatable, and deaf to contradictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dj_neuron._datajoint import dj
+from dj_neuron.errors import ConflictError, ContractError
+from dj_neuron.pipeline import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dj_neuron.contracts import Movie, Session, Stimulation
+
+    Row = dict[str, Any]
+
+# In the order of their foreign keys.
+_TABLES = ("Subject", "Session", "Neuron", "Movie", "Stimulation", "SpikeTrain")
+_SHARED = ("Subject", "Movie")  # rows that several sessions refer to
+_PROVENANCE = ("source_file", "source_sha256", "reader")  # may differ between two files that say the same
+_N_DIFFERENCES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of one session."""
+
+    session: str
+    outcome: Literal["new", "unchanged"]
+    n_stimulations: int
+    n_neurons: int
+    n_spikes: int
+
+    def __str__(self) -> str:
+        what = "new" if self.outcome == "new" else "already there, nothing changed"
+        if not self.n_stimulations:
+            return f"{self.session}: {what}; no stimulations"
+        return (
+            f"{self.session}: {what}; {self.n_stimulations} stimulation(s), {self.n_neurons} neuron(s), "
+            f"{self.n_spikes} spikes"
+        )
+
+
+def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[IngestReport]:
+    """Insert sessions one after another.
+
+    Parameters
+    ----------
+    path : Path
+        The file they come from, for error messages.
+
+    Yields
+    ------
+    IngestReport
+        As soon as a session's transaction is complete.
+
+    Raises
+    ------
+    ConflictError
+        If a session is in the pipeline already and `sessions` say something else about it. Nothing of it is
+        written; sessions before it are.
+    """
+    for session in sessions:
+        yield ingest_session(session, path)
+
+
+def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
+    """Insert one session unless it is there already; see :func:`ingest`."""
+    rows = session_rows(session)
+    _check_texts(rows, path or session)
+    where = f"{path}: {session}" if path else str(session)
+    outcome: Literal["new", "unchanged"] = "unchanged"
+    if not _is_there(rows, where):
+        try:
+            _insert(rows)
+            outcome = "new"
+        except dj.errors.DuplicateError:
+            # another process was quicker: then it must have said the same
+            if not _is_there(rows, where):
+                raise
+    return IngestReport(
+        session=str(session),
+        outcome=outcome,
+        n_stimulations=len(rows["Stimulation"]),
+        n_neurons=len(rows["Neuron"]),
+        n_spikes=sum(row["n_spikes"] for row in rows["SpikeTrain"]),
+    )
+
+
+def session_rows(session: Session) -> dict[str, list[Row]]:
+    """Give the rows of every table that a session fills."""
+    subject = {"subject_name": session.subject_name}
+    key = {**subject, "session_date": session.session_date, "sample_number": session.sample_number}
+    movies = {stimulation.movie.movie_hash: stimulation.movie for stimulation in session.stimulations}
+    return {
+        "Subject": [{**subject, "species": session.species, "subject_description": session.subject_description}],
+        "Session": [
+            {
+                **key,
+                "source_file": session.source.file_name,
+                "source_sha256": session.source.sha256,
+                "reader": session.source.reader,
+                "note": session.note,
+            }
+        ],
+        "Neuron": [{**key, "neuron_id": i, "source_label": label} for i, label in session.neuron_labels.items()],
+        "Movie": [_movie_row(movie) for movie in movies.values()],
+        "Stimulation": [{**key, **_stimulation_row(stimulation)} for stimulation in session.stimulations],
+        "SpikeTrain": [
+            {
+                **key,
+                "stimulation_number": stimulation.stimulation_number,
+                "neuron_id": train.neuron_id,
+                "n_spikes": train.n_spikes,
+                "spike_times_s": train.times_s,
+            }
+            for stimulation in session.stimulations
+            for train in stimulation.spike_trains
+        ],
+    }
+
+
+def _movie_row(movie: Movie) -> Row:
+    low, high = movie.levels or (None, None)
+    return {
+        "movie_hash": movie.movie_hash,
+        "n_frames": movie.n_frames,
+        "n_y": movie.n_y,
+        "n_x": movie.n_x,
+        "block_width_px": movie.block_size_px[0],
+        "block_height_px": movie.block_size_px[1],
+        "screen_width_px": movie.screen_size_px[0],
+        "screen_height_px": movie.screen_size_px[1],
+        "low_level": low,
+        "high_level": high,
+        "frames": movie,
+    }
+
+
+def _stimulation_row(stimulation: Stimulation) -> Row:
+    return {
+        "stimulation_number": stimulation.stimulation_number,
+        "movie_hash": stimulation.movie.movie_hash,
+        "frame_rate_hz": stimulation.frame_rate_hz,
+        "onset_s": stimulation.onset_s,
+        "pixel_size_um": stimulation.pixel_size_um,
+        "frame_edges_s": stimulation.frame_edges_s,
+        "gaps_s": stimulation.gaps_s,
+    }
+
+
+def _check_texts(rows: dict[str, list[Row]], where: object) -> None:
+    if "\\" in rows["Subject"][0]["subject_name"]:
+        # DataJoint doubles it when it looks the name up, which PostgreSQL takes literally
+        raise ContractError(f"{where}: subject_name holds a backslash, which tables cannot look up: rename the subject")
+    for name in _TABLES:
+        for column, attribute in getattr(experiment, name)().heading.attributes.items():
+            if not attribute.type.startswith("varchar"):
+                continue
+            limit = int(attribute.type[len("varchar(") : -1])
+            for row in rows[name]:
+                if len(row[column]) > limit:
+                    raise ContractError(
+                        f"{where}: {column} is {len(row[column])} characters long ({row[column][:20]}...), "
+                        f"expected at most {limit}"
+                    )
+
+
+def _insert(rows: dict[str, list[Row]]) -> None:
+    with experiment.schema.connection.transaction:
+        for name in _TABLES:
+            getattr(experiment, name).insert(rows[name], skip_duplicates=name in _SHARED)
+
+
+def _is_there(rows: dict[str, list[Row]], where: str) -> bool:
+    """Whether the session is in the pipeline and says the same; raise ConflictError if it says something else."""
+    session = rows["Session"][0]
+    key = {name: session[name] for name in experiment.Session().primary_key}
+    differences = _subject_differences(rows["Subject"][0])
+    known = bool(experiment.Session() & key)
+    if known:
+        for name in ("Session", "Neuron", "Stimulation", "SpikeTrain"):
+            differences += _differences(name, (getattr(experiment, name)() & key).to_dicts(), rows[name])
+    if differences:
+        shown = "; ".join(differences[:_N_DIFFERENCES_SHOWN])
+        more = len(differences) - _N_DIFFERENCES_SHOWN
+        raise ConflictError(
+            f"{where}: the pipeline holds something else: {shown}{f'; and {more} more' if more > 0 else ''}"
+        )
+    return known
+
+
+def _subject_differences(row: Row) -> list[str]:
+    """Compare what the file says about the subject; a file may say nothing about it."""
+    there = (experiment.Subject() & {"subject_name": row["subject_name"]}).to_dicts()
+    said = {column: value for column, value in row.items() if value != ""}
+    return _differences("Subject", [{column: there[0][column] for column in said}], [said]) if there else []
+
+
+def _differences(name: str, there: list[Row], said: list[Row]) -> list[str]:
+    """Say in words how the rows of a session in the pipeline and in the file differ."""
+    own_key = [column for column in getattr(experiment, name)().primary_key if column in _OWN_KEYS]
+
+    def by_key(rows: list[Row]) -> dict[tuple[Any, ...], Row]:
+        return {tuple(row[column] for column in own_key): row for row in rows}
+
+    known, new = by_key(there), by_key(said)
+    differences = []
+    for key in sorted(known.keys() | new.keys()):
+        label = " ".join([name, *(f"{column} {value}" for column, value in zip(own_key, key, strict=True))])
+        if key not in known or key not in new:
+            differences.append(f"{label} is only in the {'file' if key in new else 'pipeline'}")
+            continue
+        for column, value in new[key].items():
+            if column not in _PROVENANCE and not _same(known[key][column], value):
+                differences.append(f"{label} has {column} {_short(known[key][column])}, the file {_short(value)}")
+    return differences
+
+
+_OWN_KEYS = ("neuron_id", "stimulation_number")  # what tells rows of one session apart
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b) if isinstance(b, np.ndarray) else bool(a == b)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"[{value.size} values from {value.flat[0]:.6g}]" if value.size else "[no values]"
+    text = str(value)
+    return text if len(text) <= 16 else f"{text[:16]}..."

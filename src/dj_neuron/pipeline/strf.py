@@ -1,0 +1,179 @@
+"""What was computed: spatio-temporal receptive fields, all neurons and delays of a stimulation at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron import __version__
+from dj_neuron._datajoint import dj
+from dj_neuron.contracts import SpikeTrain
+from dj_neuron.contracts import Stimulation as StimulationContract
+from dj_neuron.pipeline import experiment
+from dj_neuron.strf import FrameClock, find_peak, spike_triggered_average
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dj_neuron.pipeline.movie_codec import StoredMovie
+    from dj_neuron.strf import SpikeTriggeredAverage
+
+schema = dj.Schema()
+
+
+@schema
+class StrfParams(dj.Lookup):
+    """At which delays and by which rules to average."""
+
+    definition = """
+    # Delays and rules of an estimate
+    strf_params_id  : int32
+    ---
+    first_delay_s   : float64    # s before the spike; negative = after it
+    last_delay_s    : float64    # s before the spike, inclusive
+    step_s          : float64    # s between delays; 0 = every whole frame of the stimulation
+    frame_rule      : enum('floor','nearest')    # nearest only reproduces older results
+    centre          : bool       # whether the mean of each block is subtracted
+    min_spikes      : int32      # with fewer at a delay the estimate is NaN
+    unique index (first_delay_s, last_delay_s, step_s, frame_rule, centre, min_spikes)
+    """
+
+
+@schema
+class StrfEstimation(dj.Computed):
+    """One pass over one stimulation's movie."""
+
+    definition = """
+    # All neurons of a stimulation at all delays of a parameter row
+    -> experiment.Stimulation
+    -> StrfParams
+    ---
+    delays_s      : <blob>         # s before the spike, (n_delays,)
+    pixel_mean    : <blob>         # contrast, mean over all frames, (n_y, n_x)
+    pixel_sd      : <blob>         # contrast, standard deviation over all frames, (n_y, n_x)
+    n_neurons     : int32
+    code_version  : varchar(64)    # of dj-neuron
+    duration_s    : float64        # s, numerics only
+    """
+
+    class Strf(dj.Part):
+        """One neuron's estimate, its ledger of spikes and its peak."""
+
+        definition = """
+        # STRF of one neuron
+        -> master
+        -> experiment.SpikeTrain
+        ---
+        strf                      : <npy@dj_neuron>    # contrast, (n_delays, n_y, n_x); NaN with too few spikes
+        error_factor              : <blob>     # standard error / pixel_sd, (n_delays,)
+        n_used                    : <blob>     # spikes that count, (n_delays,)
+        n_before_onset            : <blob>     # spikes without a frame: it would be before the onset, (n_delays,)
+        n_after_end               : <blob>     # spikes without a frame: it would be after the end, (n_delays,)
+        n_in_gap                  : <blob>     # spikes without a frame: it falls in a gap, (n_delays,)
+        peak_z = null             : float64    # signed z of the block and delay where it is largest, at delays >= 0
+        peak_delay_s = null       : float64    # s before the spike
+        peak_row_idx = null       : int32      # block from the top, 0-based
+        peak_column_idx = null    : int32      # block from the left, 0-based
+        noise_z = null            : float64    # largest absolute z after the spike, where nothing can be caused
+        """
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Fetch references and texts: DataJoint hashes what this returns, an array element by element."""
+        stimulation = (experiment.Stimulation() & key).fetch1()
+        movie: StoredMovie = (experiment.Movie() & {"movie_hash": stimulation["movie_hash"]}).fetch1("frames")
+        trains = (experiment.SpikeTrain() & key).to_dicts(order_by="neuron_id")
+        times = [_as_text(train["spike_times_s"]) for train in trains]
+        timing = (_as_text(stimulation["frame_edges_s"]), _as_text(stimulation["gaps_s"]))
+        params = (StrfParams() & key).fetch1()
+        scalars = tuple(stimulation[name] for name in ("frame_rate_hz", "onset_s", "pixel_size_um"))
+        return movie, scalars, timing, [train["neuron_id"] for train in trains], times, params
+
+    def make_compute(
+        self,
+        key: dict[str, Any],
+        stored_movie: StoredMovie,
+        scalars: tuple[float, float, float],
+        timing: tuple[str, str],
+        neuron_ids: list[int],
+        times: list[str],
+        params: dict[str, Any],
+    ) -> tuple[list[int], float, SpikeTriggeredAverage, float]:
+        """Read the movie once and average all neurons at all delays, away from the database."""
+        frame_rate_hz, onset_s, pixel_size_um = scalars
+        edges_s, gaps_s = (_from_text(text) if text else None for text in timing)
+        stimulation = StimulationContract(
+            stimulation_number=key["stimulation_number"],
+            movie=stored_movie.load(),
+            frame_rate_hz=frame_rate_hz,
+            onset_s=onset_s,
+            pixel_size_um=pixel_size_um,
+            spike_trains=tuple(SpikeTrain(i, _from_text(text)) for i, text in zip(neuron_ids, times, strict=True)),
+            frame_edges_s=edges_s,
+            gaps_s=None if gaps_s is None else gaps_s.reshape(-1, 2),
+        )
+        started = time.perf_counter()
+        clock = FrameClock.of(stimulation)
+        average = spike_triggered_average(
+            stimulation.movie,
+            clock,
+            stimulation.spike_trains,
+            clock.delays_between(params["first_delay_s"], params["last_delay_s"], params["step_s"]),
+            frame_rule=params["frame_rule"],
+            centre=bool(params["centre"]),
+            min_spikes=params["min_spikes"],
+        )
+        return neuron_ids, 1 / clock.frame_rate_hz, average, time.perf_counter() - started
+
+    def make_insert(
+        self,
+        key: dict[str, Any],
+        neuron_ids: list[int],
+        frame_duration_s: float,
+        average: SpikeTriggeredAverage,
+        duration_s: float,
+    ) -> None:
+        """Insert the estimation and one part row per neuron."""
+        self.insert1(
+            {
+                **key,
+                "delays_s": average.delays_s,
+                "pixel_mean": average.pixel_mean,
+                "pixel_sd": average.pixel_sd,
+                "n_neurons": len(neuron_ids),
+                "code_version": __version__,
+                "duration_s": duration_s,
+            }
+        )
+        z = average.z
+        self.Strf.insert(
+            _strf_row(key, neuron_id, average, i, find_peak(z[i], average.delays_s, frame_duration_s))
+            for i, neuron_id in enumerate(neuron_ids)
+        )
+
+
+def _as_text(values: NDArray[np.float64] | None) -> str:
+    return "" if values is None else np.asarray(values, np.float64).tobytes().hex()
+
+
+def _from_text(text: str) -> NDArray[np.float64]:
+    return np.frombuffer(bytes.fromhex(text), np.float64)
+
+
+def _strf_row(key: dict[str, Any], neuron_id: int, average: SpikeTriggeredAverage, i: int, peak: Any) -> dict[str, Any]:
+    return {
+        **key,
+        "neuron_id": neuron_id,
+        "strf": average.values[i].astype(np.float32),
+        "error_factor": average.error_factor[i],
+        "n_used": average.ledger.n_used[i],
+        "n_before_onset": average.ledger.n_before_onset[i],
+        "n_after_end": average.ledger.n_after_end[i],
+        "n_in_gap": average.ledger.n_in_gap[i],
+        "peak_z": peak and peak.z,
+        "peak_delay_s": peak and peak.delay_s,
+        "peak_row_idx": peak and peak.row_idx,
+        "peak_column_idx": peak and peak.column_idx,
+        "noise_z": peak and peak.noise_z,
+    }

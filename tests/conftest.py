@@ -1,0 +1,98 @@
+"""Pipelines on real servers: the embedded one always, a MySQL one where TEST_MYSQL_SERVER names it.
+
+TEST_MYSQL_SERVER is user:password@host:port; .ci/run starts a server and sets it.
+"""
+
+import datetime
+import json
+import os
+import re
+import uuid
+
+import numpy as np
+import pytest
+
+import dj_neuron
+from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
+from dj_neuron.embedded import EmbeddedServer
+from dj_neuron.simulate import write_simulation
+
+for name in [name for name in os.environ if name.startswith("DJ_")]:
+    del os.environ[name]  # a developer's own server is not for tests
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A data folder whose server runs as long as the tests do."""
+    folder = tmp_path_factory.mktemp("data")
+    with EmbeddedServer(folder):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    """A simulated file of the small layout."""
+    return write_simulation(tmp_path_factory.mktemp("small") / "small.pkl", "small")[0]
+
+
+@pytest.fixture
+def prefix():
+    """Names of schemas that no other test uses."""
+    return f"test_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def mysql_config(tmp_path_factory):
+    """A configuration file as the 2019 system had, for a real MySQL-protocol server."""
+    address = re.fullmatch(r"(.+):(.+)@(.+):(\d+)", os.environ.get("TEST_MYSQL_SERVER", ""))
+    if address is None:
+        pytest.skip("TEST_MYSQL_SERVER names no server")
+    user, password, host, port = address.groups()
+    file = tmp_path_factory.mktemp("mysql") / "db.json"
+    file.write_text(json.dumps({"host": host, "port": int(port), "username": user, "password": password}))
+    return file
+
+
+def opened(data_dir, prefix, config_file=None):
+    with dj_neuron.connect(data_dir, config_file=config_file, prefix=prefix) as pipeline:
+        yield pipeline
+        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)
+
+
+@pytest.fixture
+def embedded(data_dir, prefix):
+    """An empty pipeline on the embedded server."""
+    yield from opened(data_dir, prefix)
+
+
+@pytest.fixture(params=["embedded", "mysql"])
+def pipeline(request, data_dir, prefix):
+    """An empty pipeline, on every kind of server."""
+    config_file = request.getfixturevalue("mysql_config") if request.param == "mysql" else None
+    yield from opened(data_dir, prefix, config_file)
+
+
+@pytest.fixture
+def make_session():
+    """Make a session of random stimulations; `changes` go to the session, a dictionary each to the stimulations."""
+
+    def make(*stimulations, seed=0, **changes):
+        rng = np.random.default_rng(seed)
+        made = []
+        for number, own in enumerate(stimulations, start=1):
+            frames = rng.choice([-1, 1], (200, 3, 4))
+            values = {
+                "stimulation_number": number,
+                "movie": Movie.from_frames(frames, block_size_px=(10, 20)),
+                "frame_rate_hz": 59.98,
+                "onset_s": 1.25,
+                "pixel_size_um": 2.0,
+                "spike_trains": tuple(
+                    SpikeTrain(i, np.sort(rng.uniform(0, 5, n))) for i, n in enumerate((80, 0, 3), 1)
+                ),
+            }
+            made.append(Stimulation(**(values | own)))
+        whole = {"subject_name": "WT", "session_date": datetime.date(2020, 1, 2), "sample_number": 3}
+        return Session(**(whole | changes), stimulations=tuple(made))
+
+    return make
