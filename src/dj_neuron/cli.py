@@ -1,0 +1,376 @@
+"""The command line: every verb parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dj_neuron import __version__
+from dj_neuron.errors import DjNeuronError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dj_neuron.connection import DelayRange, Pipeline
+
+_FILE = click.Path(path_type=Path)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+
+class _Options:
+    """The options before the verb."""
+
+    def __init__(self, data_dir: Path | None, config: Path | None, prefix: str | None) -> None:
+        self.data_dir, self.config, self.prefix = data_dir, config, prefix
+
+    @contextmanager
+    def pipeline(self) -> Iterator[Pipeline]:
+        """Open the pipeline and say which database it is in."""
+        from dj_neuron.connection import connect
+
+        with connect(self.data_dir, config_file=self.config, prefix=self.prefix) as pipeline:
+            _say(f"database: {pipeline.database.description}")
+            yield pipeline
+
+
+def _say(line: str) -> None:
+    """Tell the person, apart from what the verb prints for programs."""
+    click.echo(line, err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--data-dir", type=_FILE, help="Folder of the embedded database and its arrays; default: one per user.")
+@click.option("--config", type=_FILE, help="JSON file with host, username, password and schema of a server.")
+@click.option("--prefix", help="Beginning of all schema names.  [default: dj_neuron]")
+@click.option("--traceback", is_flag=True, help="Show where an error comes from.")
+@click.version_option(__version__, prog_name="dj-neuron")
+@click.pass_context
+def cli(context: click.Context, /, data_dir: Path | None, config: Path | None, prefix: str | None, **_: bool) -> None:
+    """Spatio-temporal receptive fields from white-noise recordings, in a DataJoint pipeline.
+
+    Without a configured server an embedded database is started and stopped as needed. Begin with
+    "dj-neuron demo", or with "dj-neuron build FILE --delay 0.05".
+    """
+    context.obj = _Options(data_dir, config, prefix)
+
+
+def _delays(delay: Iterable[float], delays: Iterable[str]) -> list[DelayRange]:
+    from dj_neuron.connection import DelayRange
+
+    return [DelayRange(d, d) for d in delay] + [_parse_range(text) for text in delays]
+
+
+def _parse_range(text: str) -> DelayRange:
+    from dj_neuron.connection import DelayRange
+
+    try:
+        first, last, step = (float(part) for part in (f"{text}:0" if text.count(":") == 1 else text).split(":"))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}, expected FIRST:LAST or FIRST:LAST:STEP in seconds, such as -0.1:0.4", param_hint="'--delays'"
+        ) from None
+    return DelayRange(first, last, step)
+
+
+def _compute_options(command: Any) -> Any:
+    for option in (
+        click.option("--min-spikes", type=click.IntRange(1), default=1, show_default=True, help="With fewer, NaN."),
+        click.option("--no-centre", is_flag=True, help="Do not subtract the mean of each block."),
+        click.option(
+            "--frame-rule",
+            type=click.Choice(["floor", "nearest"]),
+            default="floor",
+            show_default=True,
+            help='Which frame a spike saw; "nearest" only reproduces results of the 2019 pipeline.',
+        ),
+        click.option(
+            "--delays",
+            multiple=True,
+            metavar="FIRST:LAST[:STEP]",
+            help="Range of delays in seconds; without a step, every frame.",
+        ),
+        click.option("--delay", type=float, multiple=True, help="One delay in seconds before the spike; repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.option("--layout", type=click.Choice(["ret1", "small"]), default="ret1", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated retina.")
+@click.option("--out", type=_FILE, help="Folder for the pictures.  [default: DATA_DIR/demo/figures]")
+@click.pass_obj
+def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
+    """Simulate a recording, build the pipeline, draw, and compare with the known truth."""
+    from dj_neuron.demo import run
+
+    with options.pipeline() as pipeline:
+        report = run(pipeline, layout=layout, seed=seed, figures_dir=out, say=_say)
+        counts = pipeline.status()
+        data_dir = pipeline.database.data_dir
+    again = f"dj-neuron --data-dir {data_dir}"
+    click.echo(
+        f"""
+{counts["sessions"]} sessions ({counts["sessions_without_stimulation"]} without a stimulation), \
+{counts["stimulations"]} stimulations, {counts["neurons"]} neurons, {counts["spikes"]} spikes: \
+{counts["strfs"]} STRFs in {report.duration_s:.0f} s
+{report.n_found} of {report.n_fields} simulated receptive fields found: {report.n_above_noise} peaks above the noise, \
+{report.n_found} of them centred within one sigma of the truth
+{report.n_pictures} pictures in {report.figures_dir}
+
+Try next:
+  {again} tables                         the first rows of every table
+  {again} compute --delay 0.2            one more delay, beside those that are there
+  {again} figures --out pictures --best 3
+  dj-neuron --data-dir ANOTHER_DIR build YOUR_FILE --delays -0.1:0.4"""
+    )
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+@click.option("--layout", default="ret1", show_default=True, help='"ret1", "small", or a JSON file of that form.')
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same spikes.")
+def simulate(file: Path, layout: str, seed: int) -> None:
+    """Write a ret-1 file of simulated neurons, and their receptive fields beside it."""
+    from dj_neuron.simulate import write_simulation
+
+    for path in write_simulation(file, layout, seed, progress=_say):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+def outline(file: Path) -> None:
+    """Print the structure of FILE as JSON, arrays replaced by their shapes."""
+    from dj_neuron.readers.outline import outline as outline_of
+
+    click.echo(json.dumps(outline_of(file), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+@click.argument("folder", type=_FILE)
+def unpack(file: Path, folder: Path) -> None:
+    """Write FILE as recording folders: entries to edit by hand, arrays as files."""
+    from dj_neuron.readers.outline import unpack as unpack_to
+
+    for path in unpack_to(file, folder, progress=lambda session: _say(f"writing {session}")):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("--reader", help="Name of the reader.  [default: the one that recognises the file]")
+@_json_option
+@click.pass_obj
+def ingest(options: _Options, files: tuple[Path, ...], reader: str | None, as_json: bool) -> None:
+    """Read FILEs into the tables; the same file again changes nothing."""
+    with options.pipeline() as pipeline:
+        reports = _ingest(pipeline, files, reader, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps([asdict(report) for report in reports], indent=2))
+
+
+def _ingest(pipeline: Pipeline, files: Iterable[Path], reader: str | None, *, quiet: bool) -> list[Any]:
+    show = None if quiet else click.echo
+    reports = [report for file in files for report in pipeline.ingest(file, reader=reader, progress=show)]
+    n_new = sum(report.outcome == "new" for report in reports)
+    if not quiet:
+        click.echo(f"{n_new} session(s) new, {len(reports) - n_new} already there")
+    return reports
+
+
+@cli.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("--reader", help="Name of the reader.  [default: the one that recognises the file]")
+@click.option("--fresh", is_flag=True, help="First delete everything that the tables hold.")
+@_compute_options
+@click.pass_obj
+def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fresh: bool, **computing: Any) -> None:
+    """From FILEs to STRFs: ingest, then compute.
+
+    Without a delay, at every frame from 0.1 s after the spike to 0.4 s before it.
+    """
+    from dj_neuron.connection import DEFAULT_DELAYS
+
+    chosen = _delays(computing.pop("delay"), computing.pop("delays")) or [DEFAULT_DELAYS]
+    with options.pipeline() as pipeline:
+        if fresh:
+            pipeline.clear()
+        _ingest(pipeline, files, reader, quiet=False)
+        _compute(pipeline, chosen, **computing)
+
+
+@cli.command()
+@click.option("--replace", is_flag=True, help="Only these delays remain.")
+@click.option("--queue", is_flag=True, help="Register the delays only; the next compute does the work.")
+@_compute_options
+@click.pass_obj
+def compute(options: _Options, /, replace: bool, queue: bool, **computing: Any) -> None:
+    """Add delays and populate what is missing; without a delay, only populate."""
+    chosen = _delays(computing.pop("delay"), computing.pop("delays"))
+    with options.pipeline() as pipeline:
+        _compute(pipeline, chosen, replace=replace, queue=queue, **computing)
+
+
+def _compute(pipeline: Pipeline, delays: list[DelayRange], *, no_centre: bool, **arguments: Any) -> None:
+    report = pipeline.compute(delays, centre=not no_centre, show_progress=sys.stderr.isatty(), **arguments)
+    for delay in delays:
+        click.echo(f"delays: {delay}")
+    click.echo(
+        f"{report.n_computed} stimulation(s) computed, {report.n_already_there} there before"
+        + (f", {report.n_removed} removed" if arguments.get("replace") else "")
+    )
+    if report.errors:
+        raise DjNeuronError(f"{len(report.errors)} stimulation(s) failed: {'; '.join(report.errors)}")
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(0), default=5, show_default=True, help="Rows per table.")
+@_json_option
+@click.pass_obj
+def tables(options: _Options, limit: int, as_json: bool) -> None:
+    """Print the first rows of every table."""
+    from dj_neuron import queries
+
+    with options.pipeline():
+        found = [(table, *queries.preview(table.name, limit)) for table in queries.tables()]
+    if as_json:
+        listing = [{**asdict(table), "columns": columns, "rows": rows} for table, columns, rows in found]
+        click.echo(json.dumps(listing, indent=2, default=str))
+        return
+    for table, columns, rows in found:
+        click.echo(f"\n{table.name} ({table.tier}, {table.n_rows} rows): {table.comment}")
+        _print_rows(columns, rows)
+
+
+def _print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*(_short(row[column]) for column in columns))
+    wide = Console(width=10_000, file=sys.stdout)
+    wide.width = max(wide.measure(grid).maximum, 1)
+    wide.print(grid)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.5g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 24 else f"{text[:21]}..."
+
+
+@cli.command()
+@_json_option
+@click.pass_obj
+def status(options: _Options, as_json: bool) -> None:
+    """Print what the pipeline holds and what remains to be computed."""
+    with options.pipeline() as pipeline:
+        found = pipeline.status()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    computed = found.pop("computed")
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<30}{value}")
+    for table, progress in computed.items():
+        click.echo(f"{table:<30}{progress['done']} of {progress['total']} done")
+
+
+@cli.command()
+@click.option("--out", type=_FILE, required=True, help="A fresh folder; replaces an earlier one of ours when complete.")
+@click.option("--best", type=click.IntRange(0), default=1, show_default=True, help="Neurons per stimulation.")
+@click.option("--neuron", type=int, multiple=True, help="Draw these neurons instead of the best; repeatable.")
+@click.option("--where", help="Only some stimulations, such as 'sample_number = 2'.")
+@click.pass_obj
+def figures(options: _Options, out: Path, best: int, neuron: tuple[int, ...], where: str | None) -> None:
+    """Draw every picture into a clean folder.
+
+    The table diagram, and per stimulation the spike raster, movie stills, and for the best neurons the STRF at
+    all delays with its time course.
+    """
+    with options.pipeline() as pipeline:
+        pictures = pipeline.figures(out, n_best=best, neuron_ids=neuron, restriction=where or True, progress=_say)
+    click.echo(f"{len(pictures)} pictures in {out}")
+
+
+@cli.group()
+def db() -> None:
+    """Look after the embedded database."""
+
+
+def _server(options: _Options) -> Any:
+    from dj_neuron.embedded import EmbeddedServer, default_data_dir
+
+    return EmbeddedServer((options.data_dir or default_data_dir()).expanduser().resolve())
+
+
+@db.command(name="status")
+@_json_option
+@click.pass_obj
+def db_status(options: _Options, as_json: bool) -> None:
+    """Print whether the embedded server runs, since when and for how many."""
+    found = asdict(_server(options).status())
+    if as_json:
+        click.echo(json.dumps(found, indent=2, default=str))
+        return
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<16}{_short_path(value)}")
+
+
+def _short_path(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+@db.command(name="stop")
+@click.option("--force", is_flag=True, help="Even if other processes use it.")
+@click.pass_obj
+def db_stop(options: _Options, force: bool) -> None:
+    """Stop the embedded server."""
+    was_running = _server(options).stop(force=force)
+    click.echo("stopped" if was_running else "was not running")
+
+
+@db.command(name="path")
+@click.pass_obj
+def db_path(options: _Options) -> None:
+    """Print the data folder."""
+    click.echo(_server(options).data_dir)
+
+
+def main() -> None:
+    """Run the command line: exit 0; 2 with one sentence for what a person can mend; 1 for a fault of ours."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("interrupted")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        if isinstance(error, DjNeuronError | OSError) or _is_from_datajoint(error):
+            _say(f"Error: {error}")
+            sys.exit(2)
+        _say(f"Error: {type(error).__name__}: {error}; this is a fault of dj-neuron, --traceback shows where")
+        sys.exit(1)
+
+
+def _is_from_datajoint(error: Exception) -> bool:
+    datajoint = sys.modules.get("datajoint")
+    return datajoint is not None and isinstance(error, datajoint.DataJointError)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The command line as a person meets it: what it prints and how it ends."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import dj_neuron
+from dj_neuron.cli import main
+from dj_neuron.readers.recording_folder import write_recording_folder
+from dj_neuron.simulate import simulate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the commands run: no configuration above it."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / ".git").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder, data_dir):
+    """Run the command line in this process, as its entry point does; `prefix` keeps the tests apart."""
+
+    def run(*arguments, prefix="cli_module", exit_code=0, options=None):
+        before = ["--data-dir", str(data_dir), "--prefix", prefix] if options is None else options
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["dj-neuron", *before, *map(str, arguments)])
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+        result = SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
+        assert code == exit_code, f"exit {code}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(run, small_file):
+    """The small file, built at two delays beside each other as in 2019."""
+    run("build", small_file, "--delay", 0.2)
+    run("compute", "--delay", 0.3)
+
+
+def test_build_and_compute_say_what_they_did(run, small_file):
+    first = run("build", small_file, "--delay", 0.05, "--delays", "-0.1:0.2", prefix="cli_build")
+    assert "3 session(s) new, 0 already there" in first.stdout
+    assert "delays: 0.05 s\ndelays: -0.1 to 0.2 s in steps of one frame\n6 stimulation(s) computed" in first.stdout
+    assert re.search(r"^database: embedded PostgreSQL in ", first.stderr)
+    again = run("build", small_file, "--delay", 0.05, prefix="cli_build")
+    assert "0 session(s) new, 3 already there" in again.stdout
+    assert "0 stimulation(s) computed, 6 there before" in again.stdout
+    replaced = run("compute", "--replace", "--delay", 0.1, prefix="cli_build")
+    assert "3 stimulation(s) computed, 0 there before, 6 removed" in replaced.stdout
+    fresh = run("build", small_file, "--fresh", "--delay", 0.1, prefix="cli_build")
+    assert "3 session(s) new" in fresh.stdout
+
+
+def test_queued_delays_are_computed_by_whoever_comes_next(run, small_file):
+    run("ingest", small_file, prefix="cli_queue")
+    run("compute", "--queue", "--delay", 0.1, prefix="cli_queue")
+    assert "0 of 3 done" in run("status", prefix="cli_queue").stdout
+    assert "3 stimulation(s) computed" in run("compute", prefix="cli_queue").stdout
+    assert "3 of 3 done" in run("status", prefix="cli_queue").stdout
+
+
+@pytest.mark.usefixtures("built")
+def test_tables_are_readable_previews(run):
+    out = run("tables", "--limit", 2).stdout
+    assert "SpikeTrain (Manual, 14 rows): Spikes of a neuron during a stimulation" in out
+    table = out[out.index("Session (Manual") : out.index("Neuron (Manual")].strip().splitlines()
+    assert table[1].split()[:3] == ["subject_name", "session_date", "sample_number"]
+    assert table[2].startswith("KO (small)")
+    assert len(table) == 4
+    listed = json.loads(run("tables", "--limit", 1, "--json").stdout)
+    assert [entry["name"] for entry in listed][-2:] == ["StrfEstimation", "Strf"]
+    assert listed[1]["rows"][0]["session_date"] == "2020-03-02"
+
+
+@pytest.mark.usefixtures("built")
+def test_status_counts_in_words_and_in_json(run):
+    assert re.search(r"^spike trains +14$", run("status").stdout, re.MULTILINE)
+    status = json.loads(run("status", "--json").stdout)
+    assert status["strfs"] == 28
+    assert status["computed"] == {"StrfEstimation": {"done": 6, "total": 6}}
+
+
+@pytest.mark.usefixtures("built")
+def test_figures_go_into_a_clean_folder(run, folder):
+    out = run("figures", "--out", "pictures").stdout
+    pictures = sorted(path.relative_to(folder / "pictures").as_posix() for path in (folder / "pictures").rglob("*.png"))
+    assert f"{len(pictures)} pictures in pictures" in out
+    assert pictures[-1] == "pipeline.png"
+    first = "WT-small_2020-03-01_sample-1_stimulation-1"
+    assert {f"{first}/{name}.png" for name in ("raster", "movie_stills")} < set(pictures)
+    assert len([name for name in pictures if name.startswith(first) and "_strf" in name]) == 1
+    run("figures", "--out", "pictures", "--neuron", 2, "--neuron", 6, "--where", "sample_number = 1")
+    pictures = [path.name for path in (folder / "pictures").rglob("neuron*_strf.png")]
+    assert sorted(pictures) == ["neuron_002_strf.png", "neuron_006_strf.png"]
+    assert [p.name for p in (folder / "pictures").iterdir() if p.is_dir()] == [first]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("figures", "--out", "x", "--where", "sample_number = 99"), "no stimulation in the pipeline matches"),
+        (("figures", "--out", "x", "--where", "nonsense here"), "nonsense"),
+        (("ingest", "nowhere.pkl"), "nowhere.pkl"),
+        (("compute", "--delays", "0.1"), "expected FIRST:LAST"),
+        (("compute", "--delays", "0.3:0.1"), "expected the first to be at most the last"),
+        (("compute", "--delays", "a:b"), "'a:b', expected FIRST:LAST"),
+        (("compute", "--replace"), "needs the delays"),
+        (("compute", "--delay", "soon"), "'soon' is not a valid float"),
+        (("outline", "."), "."),
+        (("simulate", "x.pkl", "--layout", "none"), "none"),
+        (("frobnicate",), "No such command 'frobnicate'"),
+    ],
+)
+@pytest.mark.usefixtures("built")
+def test_what_a_person_can_mend_is_one_sentence_and_exit_2(run, folder, arguments, words):
+    before = sorted(folder.iterdir())
+    result = run(*arguments, exit_code=2)
+    assert words in result.stderr
+    assert len(re.findall("^Error: ", result.stderr, re.MULTILINE)) == 1
+    assert result.stdout == ""
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_file_that_contradicts_is_refused(run, small_file, folder):
+    run("ingest", small_file, prefix="cli_conflict")
+    (folder / "other").mkdir()
+    other = folder / "other" / "small.pkl"
+    run("simulate", other, "--layout", "small", "--seed", 2, options=[])
+    result = run("ingest", other, prefix="cli_conflict", exit_code=2)
+    assert re.search(
+        r"Error: .*small.pkl: WT \(small\), 2020-03-01, sample 1: the pipeline holds .*spike_times_s", result.stderr
+    )
+
+
+def test_outline_and_unpack_show_what_is_in_a_file(run, small_file, folder):
+    outlined = json.loads(run("outline", small_file, options=[]).stdout)
+    assert [session["subject_name"] for session in outlined] == ["WT (small)", "WT (small)", "KO (small)"]
+    assert "(16, 12, 1500)" in str(outlined[0]["stimulations"][0]["movie"])
+    unpacked = run("unpack", small_file, "unpacked", options=[]).stdout.split()
+    assert {Path(path).name for path in unpacked} == {path.name for path in (folder / "unpacked").iterdir()}
+    run("ingest", small_file, prefix="cli_unpack")
+    assert "0 session(s) new, 3 already there" in run("ingest", "unpacked", prefix="cli_unpack").stdout
+    run("unpack", small_file, "unpacked", options=[], exit_code=2)
+
+
+def test_simulate_says_what_it_wrote(run, folder):
+    paths = run("simulate", "new/sim.pkl", "--layout", "small", options=[]).stdout.split()
+    assert [Path(path).name for path in paths] == ["sim.pkl", "sim.pkl.truth.json"]
+    assert (folder / paths[0]).stat().st_size > 1e6
+
+
+def test_demo_finds_what_it_simulated_and_can_be_run_again(run, folder, tmp_path):
+    options = ["--data-dir", str(tmp_path)]
+    first = run("demo", "--layout", "small", options=options)
+    assert "3 sessions (1 without a stimulation), 3 stimulations, 10 neurons, 8652 spikes: 14 STRFs" in first.stdout
+    found = re.search(r"(\d+) of 14 simulated receptive fields found: (\d+) peaks above the noise", first.stdout)
+    # one neuron is silent and one has two spikes
+    assert int(found[1]) == int(found[2]) == 12
+    assert (tmp_path / "demo" / "figures" / "pipeline.png").exists()
+    again = run("demo", "--layout", "small", options=options)
+    assert found[0] in again.stdout
+    assert "starting anew" in run("demo", "--layout", "small", "--seed", "5", options=options).stderr
+    sessions = [session for session, _ in simulate("small", 9)]
+    write_recording_folder(sessions[2], tmp_path / "own")
+    run("build", tmp_path / "own", "--fresh", options=options)
+    assert "holds sessions from own" in run("demo", "--layout", "small", options=options, exit_code=2).stderr
+
+
+def test_the_embedded_server_can_be_looked_after(run, folder, tmp_path):
+    options = ["--data-dir", str(tmp_path / "db")]
+    assert run("db", "path", options=options).stdout.strip() == str(tmp_path / "db")
+    assert json.loads(run("db", "status", "--json", options=options).stdout)["running"] is False
+    run("status", options=options)
+    # it stopped with its only user
+    assert re.search(r"running +(False|no)", run("db", "status", options=options).stdout)
+    assert "was not running" in run("db", "stop", options=options).stdout
+
+
+def test_a_configuration_file_is_used_instead_of_the_embedded_server(run, small_file, mysql_config, tmp_path, prefix):
+    options = ["--config", str(mysql_config), "--data-dir", str(tmp_path), "--prefix", prefix]
+    result = run("build", small_file, "--delay", "0.05", options=options)
+    assert "3 stimulation(s) computed" in result.stdout
+    assert "database: MySQL server at 127.0.0.1" in result.stderr
+    assert not (tmp_path / "postgres").exists()
+    assert len(list((tmp_path / "store").rglob("*.npy"))) == 3 + 14
+    with dj_neuron.connect(tmp_path, config_file=mysql_config, prefix=prefix) as pipeline:
+        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)
+
+
+def test_the_command_runs_as_a_process_of_its_own(folder, tmp_path):
+    command = [
+        str(Path(sys.executable).with_name("dj-neuron")),
+        "--data-dir",
+        str(tmp_path / "data"),
+        "status",
+        "--json",
+    ]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout)["sessions"] == 0
+    assert result.stderr == f"database: embedded PostgreSQL in {tmp_path / 'data'}\n"
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys; from dj_neuron.cli import cli\n"
+        "try: cli.main(['--help'], standalone_mode=False)\n"
+        "except SystemExit: pass\n"
+        "heavy = {'datajoint', 'matplotlib', 'pandas', 'psycopg2'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Spatio-temporal receptive fields" in result.stdout
+
+
+def test_arrays_of_a_known_file_have_not_changed(small_file):
+    """The simulated small file is an input of other tests: its spikes are part of what they expect."""
+    spikes = [t.times_s for s, _ in simulate("small") for stim in s.stimulations for t in stim.spike_trains]
+    assert [train.size for train in spikes] == [1100, 420, 760, 2, 950, 0, 800, 310, 640, 1200, 700, 280, 590, 900]
+    assert np.concatenate(spikes).min() > 0
