@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,6 +15,7 @@ import pytest
 
 import dj_neuron
 from dj_neuron.cli import main
+from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.readers.recording_folder import write_recording_folder
 from dj_neuron.simulate import simulate
 
@@ -189,8 +191,29 @@ def test_the_embedded_server_can_be_looked_after(run, folder, tmp_path):
     assert json.loads(run("db", "status", "--json", options=options).stdout)["running"] is False
     run("status", options=options)
     # it stopped with its only user
-    assert re.search(r"running +(False|no)", run("db", "status", options=options).stdout)
+    assert re.search(r"^running +no$", run("db", "status", options=options).stdout, re.MULTILINE)
     assert "was not running" in run("db", "stop", options=options).stdout
+    with dj_neuron.connect(tmp_path / "db"):
+        found = run("db", "status", options=options).stdout
+        assert re.search(r"^running +yes$", found, re.MULTILINE)
+        assert re.search(r"^n connections +1$", found, re.MULTILINE)
+        assert re.search(rf"^data dir +{tmp_path / 'db'}$", found, re.MULTILINE)
+        assert "used by other processes" in run("db", "stop", options=options, exit_code=2).stderr
+        assert "stopped" in run("db", "stop", "--force", options=options).stdout
+
+
+def test_a_terminated_command_stops_the_server_it_started(folder, tmp_path):
+    command = [str(Path(sys.executable).with_name("dj-neuron")), "--data-dir", str(tmp_path / "data"), "demo"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("1/5"):
+            break
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert "Traceback" not in process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    assert not EmbeddedServer(tmp_path / "data").is_running()
 
 
 def test_a_configuration_file_is_used_instead_of_the_embedded_server(run, small_file, mysql_config, tmp_path, prefix):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dj_neuron.connection import DelayRange, Pipeline
 
 _FILE = click.Path(path_type=Path)
+_IN_WORDS = {"True": "yes", "False": "no", "None": "-"}
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
 
@@ -324,11 +326,7 @@ def db_status(options: _Options, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2, default=str))
         return
     for name, value in found.items():
-        click.echo(f"{name.replace('_', ' '):<16}{_short_path(value)}")
-
-
-def _short_path(value: Any) -> str:
-    return "-" if value is None else str(value)
+        click.echo(f"{name.replace('_', ' '):<16}{_IN_WORDS.get(str(value), value)}")
 
 
 @db.command(name="stop")
@@ -336,7 +334,9 @@ def _short_path(value: Any) -> str:
 @click.pass_obj
 def db_stop(options: _Options, force: bool) -> None:
     """Stop the embedded server."""
-    was_running = _server(options).stop(force=force)
+    server = _server(options)
+    was_running = server.is_running()
+    server.stop(force=force)
     click.echo("stopped" if was_running else "was not running")
 
 
@@ -349,6 +349,8 @@ def db_path(options: _Options) -> None:
 
 def main() -> None:
     """Run the command line: exit 0; 2 with one sentence for what a person can mend; 1 for a fault of ours."""
+    # a terminated command closes its pipeline, so that the last one stops the embedded server
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -360,16 +362,15 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        if isinstance(error, DjNeuronError | OSError) or _is_from_datajoint(error):
+        if isinstance(error, DjNeuronError | OSError) or _is_from_the_database(error):
             _say(f"Error: {error}")
             sys.exit(2)
         _say(f"Error: {type(error).__name__}: {error}; this is a fault of dj-neuron, --traceback shows where")
         sys.exit(1)
 
 
-def _is_from_datajoint(error: Exception) -> bool:
-    datajoint = sys.modules.get("datajoint")
-    return datajoint is not None and isinstance(error, datajoint.DataJointError)
+def _is_from_the_database(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in {"datajoint", "psycopg2", "pymysql"}
 
 
 if __name__ == "__main__":
