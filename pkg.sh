@@ -9,6 +9,7 @@ stamp=$venv/.dj-neuron-setup
 
 # what would otherwise be written to the home folder
 export MPLCONFIGDIR=$venv/matplotlib
+export RUSTUP_HOME=${RUSTUP_HOME:-$venv/rustup} # pip asks rustc for its version, and rustup writes its settings
 
 say() { printf 'pkg.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -70,5 +71,5 @@ setup
 case $verb in
     setup) ;;
     test) run_tests "$@" ;;
-    *) say "running dj-neuron $verb"; exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
+    *) say "running dj-neuron $verb"; PKG_SH="bash ${BASH_SOURCE[0]}" exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
 esac

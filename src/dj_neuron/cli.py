@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -115,8 +116,8 @@ def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
     with options.pipeline() as pipeline:
         report = run(pipeline, layout=layout, seed=seed, figures_dir=out, say=_say)
         counts = pipeline.status()
-        data_dir = pipeline.database.data_dir
-    again = f"dj-neuron --data-dir {data_dir}"
+    command = os.environ.get("PKG_SH", "dj-neuron")  # set by pkg.sh, which is then what the person typed
+    again = command if options.data_dir is None else f"{command} --data-dir {options.data_dir}"
     click.echo(
         f"""
 {counts["sessions"]} sessions ({counts["sessions_without_stimulation"]} without a stimulation), \
@@ -127,10 +128,11 @@ def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
 {report.n_pictures} pictures in {report.figures_dir}
 
 Try next:
-  {again} tables                         the first rows of every table
-  {again} compute --delay 0.2            one more delay, beside those that are there
+  {again} tables
+  {again} compute --delay 0.2
   {again} figures --out pictures --best 3
-  dj-neuron --data-dir ANOTHER_DIR build YOUR_FILE --delays -0.1:0.4"""
+and with a recording of your own, in a data folder of its own:
+  {command} --data-dir ANOTHER_DIR build YOUR_FILE --delays -0.1:0.4"""
     )
 
 
