@@ -118,7 +118,8 @@ def test_figures_go_into_a_clean_folder(run, folder):
     ("arguments", "words"),
     [
         (("figures", "--out", "x", "--where", "sample_number = 99"), "no stimulation in the pipeline matches"),
-        (("figures", "--out", "x", "--where", "nonsense here"), "nonsense"),
+        (("figures", "--out", "x", "--where", "nonsense here"), "'nonsense here' is no condition on stimulations"),
+        (("figures", "--out", "x", "--where", "sample_number =="), "is no condition on stimulations"),
         (("ingest", "nowhere.pkl"), "nowhere.pkl"),
         (("compute", "--delays", "0.1"), "expected FIRST:LAST"),
         (("compute", "--delays", "0.3:0.1"), "expected the first to be at most the last"),

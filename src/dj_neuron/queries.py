@@ -9,6 +9,7 @@ import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
+from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 
@@ -51,8 +52,17 @@ def counts() -> dict[str, int]:
 
 
 def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
-    """Give all stimulations, in the order of their keys."""
-    keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
+    """Give all stimulations, in the order of their keys.
+
+    Raises
+    ------
+    PipelineError
+        If `restriction` is no condition on stimulations.
+    """
+    try:
+        keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
+    except dj.DataJointError as error:
+        raise PipelineError(f"{restriction!r} is no condition on stimulations: {error.args[0]}") from error
     return [_stimulation_id(key) for key in keys]
 
 
