@@ -69,5 +69,5 @@ setup
 case $verb in
     setup) ;;
     test) run_tests "$@" ;;
-    *) say "running dj-neuron $verb"; PKG_SH="bash ${BASH_SOURCE[0]}" exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
+    *) say "running dj-neuron $verb"; PKG_SH=$(printf 'bash %q' "${BASH_SOURCE[0]}") exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
 esac

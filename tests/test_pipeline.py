@@ -342,6 +342,7 @@ def test_tables_are_listed_and_previewed(embedded, make_session):
     assert columns == strf_tables.experiment.SpikeTrain().heading.names
     assert [row["n_spikes"] for row in rows] == [80, 0]
     assert rows[0]["spike_times_s"] == "<blob>"
+    assert queries.preview("Stimulation", 1)[1][0]["gaps_s"] is None
     keys = queries.foreign_keys()
     assert ("Movie", "Stimulation", False) in keys
     assert ("StrfEstimation", "Strf", True) in keys

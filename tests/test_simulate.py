@@ -110,6 +110,13 @@ def test_unknown_layouts_are_refused_in_words(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ReadError, match="not a layout in JSON"):
         load_layout(tmp_path / "bad.json")
+    for content, words in (
+        ('[{"stimulations": []}]', "'subject_name' is missing"),
+        ("[3]", "not a layout of sessions"),
+    ):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(ReadError, match=words):
+            list(simulate(tmp_path / "bad.json"))
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
         report = run(pipeline, layout=layout, seed=seed, figures_dir=out, say=_say)
         counts = pipeline.status()
     command = os.environ.get("PKG_SH", "dj-neuron")  # set by pkg.sh, which is then what the person typed
-    again = command if options.data_dir is None else f"{command} --data-dir {options.data_dir}"
+    again = command if options.data_dir is None else f"{command} --data-dir {shlex.quote(str(options.data_dir))}"
     click.echo(
         f"""
 {counts["sessions"]} sessions ({counts["sessions_without_stimulation"]} without a stimulation), \
@@ -250,7 +251,9 @@ def tables(options: _Options, limit: int, as_json: bool) -> None:
         click.echo(json.dumps(listing, indent=2, default=str))
         return
     for table, columns, rows in found:
-        click.echo(f"\n{table.name} ({table.tier}, {table.n_rows} rows): {table.comment}")
+        click.echo(
+            f"\n{table.name} ({table.tier}, {table.n_rows} {'row' if table.n_rows == 1 else 'rows'}): {table.comment}"
+        )
         _print_rows(columns, rows)
 
 
@@ -269,7 +272,7 @@ def _print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
 def _short(value: Any) -> str:
     if value is None:
         return "-"
-    text = f"{value:.5g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 24 else f"{text[:21]}..."
 
 
@@ -351,13 +354,15 @@ def db_path(options: _Options) -> None:
 
 def main() -> None:
     """Run the command line: exit 0; 2 with one sentence for what a person can mend; 1 for a fault of ours."""
-    # a terminated command closes its pipeline, so that the last one stops the embedded server
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # a command that is ended closes its pipeline, so that the last one stops the embedded server
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     try:
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        _say("interrupted")
-        sys.exit(130)
+    except BrokenPipeError:
+        # whoever reads has seen enough; nothing more may be written, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -369,6 +374,11 @@ def main() -> None:
             sys.exit(2)
         _say(f"Error: {type(error).__name__}: {error}; this is a fault of dj-neuron, --traceback shows where")
         sys.exit(1)
+
+
+def _end(number: int, _: object) -> None:
+    _say("ended before it was done")
+    sys.exit(128 + number)
 
 
 def _is_from_the_database(error: Exception) -> bool:

@@ -188,9 +188,17 @@ class Pipeline:
         n_before = len(estimation)
         if queue:
             return ComputeReport(0, n_before, n_removed, ())
-        result = estimation.populate(suppress_errors=True, display_progress=show_progress)
-        errors = tuple(f"{_in_words(key)}: {message}" for key, message in result["error_list"])
-        return ComputeReport(result["success_count"], n_before, n_removed, errors)
+        result = estimation.populate(
+            suppress_errors=True, return_exception_objects=True, display_progress=show_progress
+        )
+        errors = []
+        for key, error in result["error_list"]:
+            if isinstance(error, KeyboardInterrupt):
+                raise error
+            # what another process computed at the same moment is no failure
+            if not estimation & key:
+                errors.append(f"{_in_words(key)}: {error}")
+        return ComputeReport(result["success_count"], n_before, n_removed, tuple(errors))
 
     def strfs(self, restriction: Any = True, *, combine: bool = True, **key: Any) -> list[Strf]:
         """Load STRFs as contracts.

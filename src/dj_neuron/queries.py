@@ -187,10 +187,17 @@ def preview(table_name: str, limit: int) -> tuple[list[str], list[Row]]:
     """Give the columns of a table and its first rows; arrays and objects stay unread."""
     table = next(table for _, table in _table_classes() if table.__name__ == table_name)()
     heading = table.heading
-    plain = [name for name in heading.names if not (heading[name].is_blob or heading[name].codec)]
-    rows = table.proj(*plain).to_dicts(order_by="KEY", limit=limit)
-    unread = {name: f"<{heading[name].codec.name}>" for name in heading.names if name not in plain}
-    return heading.names, [{name: {**row, **unread}[name] for name in heading.names} for row in rows]
+    unread = {name: f"<{heading[name].codec.name}>" for name in heading.names if heading[name].codec}
+    given = {f"{name}_given": f"{name} IS NOT NULL" for name in unread}
+    plain = [name for name in heading.names if name not in unread]
+    rows = table.proj(*plain, **given).to_dicts(order_by="KEY", limit=limit)
+
+    def shown(row: Row, name: str) -> Any:
+        if name not in unread:
+            return row[name]
+        return unread[name] if row[f"{name}_given"] else None
+
+    return heading.names, [{name: shown(row, name) for name in heading.names} for row in rows]
 
 
 def foreign_keys() -> list[tuple[str, str, bool]]:

@@ -167,11 +167,15 @@ def simulate(layout: str | Path, seed: int = 1) -> Iterator[tuple[Session, dict[
     The same seed gives the same spikes; movies are those of :func:`~dj_neuron.white_noise.ret1_movie`.
     """
     entries = load_layout(layout)
-    shapes = [stimulation["movie_shape"] for entry in entries for stimulation in entry["stimulations"]]
-    stream = ret1_stream(max((int(np.prod(shape)) for shape in shapes), default=0))
-    for number, entry in enumerate(entries):
-        rng = np.random.default_rng([seed, number])
-        yield _simulate_session(entry, stream, rng)
+    try:
+        shapes = [stimulation["movie_shape"] for entry in entries for stimulation in entry["stimulations"]]
+        stream = ret1_stream(max((int(np.prod(shape)) for shape in shapes), default=0))
+        for number, entry in enumerate(entries):
+            rng = np.random.default_rng([seed, number])
+            yield _simulate_session(entry, stream, rng)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ReadError(f"{layout}: not a layout of sessions and stimulations: {reason}") from error
 
 
 def _simulate_session(

@@ -127,10 +127,9 @@ def _movie(record: dict[str, Any], place: str) -> Movie:
     n_frames = _count(record["n_frames"], "n_frames", place)
     if n_frames != movie.shape[2]:
         raise ReadError(f"{place}: n_frames is {n_frames}, but the movie has {movie.shape[2]} frames")
-    frames = movie.transpose(2, 1, 0)
     with contract_errors_at(place):
         return Movie.from_frames(
-            frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("=")),
+            movie.transpose(2, 1, 0),
             block_size_px=(
                 _count(record["x_block_size"], "x_block_size", place),
                 _count(record["y_block_size"], "y_block_size", place),
