@@ -1,0 +1,20 @@
+"""What a recording and a result are: frozen, validated values that readers yield and tables store.
+
+Nothing here does input or output. Times are seconds on the recording's clock, movies are
+``(n_frames, n_y, n_x)`` with row 0 at the top of the screen and column 0 at its left.
+"""
+
+from dj_neuron.contracts.movie import Movie
+from dj_neuron.contracts.recording import Session, Source, SpikeTrain, Stimulation
+from dj_neuron.contracts.result import SpikeLedger, StimulationId, Strf
+
+__all__ = [
+    "Movie",
+    "Session",
+    "Source",
+    "SpikeLedger",
+    "SpikeTrain",
+    "Stimulation",
+    "StimulationId",
+    "Strf",
+]

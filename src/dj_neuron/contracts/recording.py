@@ -1,0 +1,194 @@
+"""The recording: spikes, stimulations and the session they belong to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dj_neuron.errors import ContractError
+
+if TYPE_CHECKING:
+    import datetime
+
+    from numpy.typing import NDArray
+
+    from dj_neuron.contracts.movie import Movie
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTrain:
+    """The spikes of one neuron during one stimulation.
+
+    Parameters
+    ----------
+    neuron_id : int
+        Number of the neuron within its session, from 1.
+    times_s : array (n_spikes,)
+        Seconds on the recording's clock, ascending; may be empty.
+    label : str
+        What the source calls the unit.
+    """
+
+    neuron_id: int
+    times_s: Floats
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        times_s = np.array(self.times_s, np.float64)
+        where = f"neuron {self.neuron_id}"
+        if times_s.ndim != 1:
+            raise ContractError(f"{where}: spike times have shape {times_s.shape}, expected (n_spikes,)")
+        if not np.isfinite(times_s).all():
+            raise ContractError(f"{where}: spike {np.flatnonzero(~np.isfinite(times_s))[0]} is not a finite time")
+        if times_s.size and times_s.min() < 0:
+            raise ContractError(
+                f"{where}: spike {times_s.argmin()} is at {times_s.min():g} s, expected seconds from the start "
+                "of the recording"
+            )
+        if (np.diff(times_s) < 0).any():
+            raise ContractError(
+                f"{where}: spike {np.flatnonzero(np.diff(times_s) < 0)[0] + 1} comes before the one ahead of it, "
+                "expected ascending times"
+            )
+        times_s.flags.writeable = False
+        object.__setattr__(self, "times_s", times_s)
+
+    @property
+    def n_spikes(self) -> int:
+        """Number of spikes."""
+        return int(self.times_s.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulation:
+    """One presentation of one movie during a session, with the spikes recorded meanwhile.
+
+    Parameters
+    ----------
+    stimulation_number : int
+        Place within the session, from 1.
+    movie : Movie
+        What was shown, in contrast.
+    frame_rate_hz : float
+        The measured rate; for explicit frame times their nominal one (one over the median step).
+    onset_s : float
+        When frame 0 came on the screen.
+    pixel_size_um : float
+        Micrometres on the retina per screen pixel.
+    spike_trains : tuple of SpikeTrain
+        One per neuron, in ascending neuron_id.
+    frame_edges_s : array (n_frames + 1,), optional
+        Starts of all frames and the end of the last, where they are not regular.
+    gaps_s : array (n_gaps, 2), optional
+        Stretches from, to without any frame on the screen; only with `frame_edges_s`.
+    """
+
+    stimulation_number: int
+    movie: Movie
+    frame_rate_hz: float
+    onset_s: float
+    pixel_size_um: float
+    spike_trains: tuple[SpikeTrain, ...] = ()
+    frame_edges_s: Floats | None = None
+    gaps_s: Floats | None = None
+
+    def __post_init__(self) -> None:
+        where = f"stimulation {self.stimulation_number}"
+        for name, value in (("frame_rate_hz", self.frame_rate_hz), ("pixel_size_um", self.pixel_size_um)):
+            if not (math.isfinite(value) and value > 0):
+                raise ContractError(f"{where}: {name} is {value}, expected a positive number")
+        if not math.isfinite(self.onset_s):
+            raise ContractError(f"{where}: onset_s is {self.onset_s}, expected a time in seconds")
+        ids = [train.neuron_id for train in self.spike_trains]
+        if any(b <= a for a, b in pairwise(ids)):
+            raise ContractError(f"{where}: neuron ids are {ids}, expected each once, in ascending order")
+        if self.frame_edges_s is not None:
+            object.__setattr__(self, "frame_edges_s", self._checked_edges(where))
+        if self.gaps_s is not None:
+            object.__setattr__(self, "gaps_s", self._checked_gaps(where))
+
+    def _checked_edges(self, where: str) -> Floats:
+        edges_s = np.array(self.frame_edges_s, np.float64)
+        if edges_s.shape != (self.movie.n_frames + 1,):
+            raise ContractError(
+                f"{where}: frame edges have shape {edges_s.shape}, expected ({self.movie.n_frames + 1},): "
+                f"the starts of the movie's {self.movie.n_frames} frames and the end of the last"
+            )
+        if not (np.isfinite(edges_s).all() and (np.diff(edges_s) > 0).all()):
+            raise ContractError(f"{where}: frame edges are not finite and strictly ascending")
+        edges_s.flags.writeable = False
+        return edges_s
+
+    def _checked_gaps(self, where: str) -> Floats:
+        gaps_s = np.array(self.gaps_s, np.float64)
+        if gaps_s.ndim != 2 or gaps_s.shape[1] != 2 or not (gaps_s[:, 0] < gaps_s[:, 1]).all():
+            raise ContractError(f"{where}: gaps are not rows of (from, to) with from < to")
+        if self.frame_edges_s is None:
+            raise ContractError(f"{where}: gaps are given without frame times")
+        gaps_s.flags.writeable = False
+        return gaps_s
+
+    @property
+    def block_size_um(self) -> tuple[float, float]:
+        """Width and height of a block in micrometres."""
+        width, height = self.movie.block_size_px
+        return width * self.pixel_size_um, height * self.pixel_size_um
+
+    @property
+    def end_s(self) -> float:
+        """When the last frame left the screen."""
+        if self.frame_edges_s is not None:
+            return float(self.frame_edges_s[-1])
+        return self.onset_s + self.movie.n_frames / self.frame_rate_hz
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a session was read from: file name, sha256 of its bytes, name of the reader."""
+
+    file_name: str
+    sha256: str
+    reader: str
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One recording of one piece of retina; it may hold no stimulation at all."""
+
+    subject_name: str
+    session_date: datetime.date
+    sample_number: int
+    stimulations: tuple[Stimulation, ...] = ()
+    source: Source = field(default_factory=lambda: Source("", "", ""))
+    species: str = ""
+    subject_description: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.subject_name.strip():
+            raise ContractError("subject_name is empty, expected the name of the animal or its line")
+        numbers = [stimulation.stimulation_number for stimulation in self.stimulations]
+        if any(b <= a for a, b in pairwise(numbers)):
+            raise ContractError(f"{self}: stimulation numbers are {numbers}, expected each once, ascending")
+        labels: dict[int, str] = {}
+        for stimulation in self.stimulations:
+            for train in stimulation.spike_trains:
+                if labels.setdefault(train.neuron_id, train.label) != train.label:
+                    raise ContractError(
+                        f"{self}: neuron {train.neuron_id} is called {train.label!r} and {labels[train.neuron_id]!r}"
+                    )
+
+    @property
+    def neuron_labels(self) -> dict[int, str]:
+        """Source label of every neuron by neuron_id, ascending."""
+        trains = (train for stimulation in self.stimulations for train in stimulation.spike_trains)
+        return dict(sorted((train.neuron_id, train.label) for train in trains))
+
+    def __str__(self) -> str:
+        return f"{self.subject_name}, {self.session_date}, sample {self.sample_number}"
