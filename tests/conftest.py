@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -16,6 +17,10 @@ import dj_neuron
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.simulate import write_simulation
+
+# the first example of a test may compile the numerics
+hypothesis.settings.register_profile("dj_neuron", deadline=None)
+hypothesis.settings.load_profile("dj_neuron")
 
 for name in [name for name in os.environ if name.startswith("DJ_")]:
     del os.environ[name]  # a developer's own server is not for tests

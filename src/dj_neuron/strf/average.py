@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.contracts import Movie, SpikeLedger, SpikeTrain
+from dj_neuron.contracts import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError
-from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock, FrameRule
+from dj_neuron.strf.alignment import align
+from dj_neuron.strf.bit_counter import average_levels, count_high
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from dj_neuron.contracts import SpikeLedger
+    from dj_neuron.strf.alignment import AlignedSpikes
+    from dj_neuron.strf.frame_clock import FrameClock, FrameRule
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_CHUNK_VALUES = 1 << 21  # blocks of the movie unpacked at a time
+_CHUNK_VALUES = 1 << 21  # blocks of a graded movie converted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +124,7 @@ def spike_triggered_average(
 
     Examples
     --------
+    >>> from dj_neuron.strf import FrameClock
     >>> frames = np.array([[[1, -1]], [[-1, -1]], [[1, 1]]])  # 3 frames of 1 x 2 blocks
     >>> clock = FrameClock.regular(frame_rate_hz=10, n_frames=3, onset_s=0)
     >>> sta = spike_triggered_average(frames, clock, [[0.25, 0.35]], [0.0, 0.1], centre=False)
@@ -135,24 +141,18 @@ def spike_triggered_average(
         raise AlignmentError("delays are expected as finite seconds, (n_delays,)")
     trains = [_times(train, neuron) for neuron, train in enumerate(spike_trains)]
 
-    ledger, rows, frames = _align(frame_clock, trains, delays, frame_rule)
-    sums, square_counts, pixel_mean, pixel_sd = _accumulate(movie, rows, frames, len(trains) * delays.size)
-
-    shape = (len(trains), delays.size)
-    n_used = ledger.n_used
-    enough = n_used >= max(min_spikes, 1)
-    divisor = np.where(enough, n_used, np.nan)
-    values = sums.reshape(*shape, movie.n_y, movie.n_x)
-    values /= divisor[:, :, None, None]
-    if centre:
-        values -= pixel_mean
+    spikes = align(frame_clock, trains, delays, frame_rule)
+    n_used = spikes.ledger.n_used
+    divisor = np.where(n_used >= max(min_spikes, 1), n_used, np.nan)
+    average = _average_values if movie.levels is None else _average_levels
+    values, pixel_mean, pixel_sd = average(movie, spikes, divisor.ravel(), centre)
     return SpikeTriggeredAverage(
-        values=values,
+        values=values.reshape(*n_used.shape, movie.n_y, movie.n_x),
         delays_s=delays,
-        ledger=ledger,
-        error_factor=np.sqrt(square_counts.reshape(shape)) / divisor,
-        pixel_mean=pixel_mean,
-        pixel_sd=pixel_sd,
+        ledger=spikes.ledger,
+        error_factor=np.sqrt(spikes.square_counts) / divisor,
+        pixel_mean=pixel_mean.reshape(movie.shape[1:]),
+        pixel_sd=pixel_sd.reshape(movie.shape[1:]),
         centred=centre,
     )
 
@@ -161,76 +161,43 @@ def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
     times_s = np.asarray(train.times_s if isinstance(train, SpikeTrain) else train, np.float64)
     if times_s.ndim != 1 or not np.isfinite(times_s).all():
         raise AlignmentError(f"spike train {neuron} has shape {times_s.shape}, expected finite seconds, (n_spikes,)")
-    return times_s
+    return times_s if (times_s[1:] >= times_s[:-1]).all() else np.sort(times_s)
 
 
-def _align(
-    frame_clock: FrameClock, trains: Sequence[Floats], delays: Floats, frame_rule: FrameRule
-) -> tuple[SpikeLedger, Ints, Ints]:
-    """Give the ledger, and row (neuron x delay) and frame of every spike that counts, sorted by frame."""
-    shape = (len(trains), delays.size)
-    counts = {code: np.zeros(shape, np.int64) for code in (0, BEFORE_ONSET, AFTER_END, IN_GAP)}
-    rows, frames = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for neuron, times_s in enumerate(trains):
-        for delay_idx, delay_s in enumerate(delays):
-            found = frame_clock.frames_at(times_s, delay_s, frame_rule)
-            for code, count in counts.items():
-                count[neuron, delay_idx] = np.count_nonzero(found >= 0 if code == 0 else found == code)
-            found = found[found >= 0]
-            frames.append(found)
-            rows.append(np.full(found.size, neuron * delays.size + delay_idx))
-    row, frame = np.concatenate(rows), np.concatenate(frames)
-    order = np.argsort(frame, kind="stable")
-    ledger = SpikeLedger(
-        n_used=counts[0],
-        n_before_onset=counts[BEFORE_ONSET],
-        n_after_end=counts[AFTER_END],
-        n_in_gap=counts[IN_GAP],
-    )
-    return ledger, row[order], frame[order]
+def _average_levels(
+    movie: Movie, spikes: AlignedSpikes, divisor: Floats, centre: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Average a two-level movie by counting; see :func:`_average_values`."""
+    levels = movie.levels or (0.0, 0.0)
+    counts = count_high(movie, spikes)
+    share = counts[-1] / movie.n_frames
+    mean = levels[0] + (levels[1] - levels[0]) * share
+    values = average_levels(counts[:-1], divisor, levels, mean if centre else np.zeros_like(mean))
+    return values, mean, (levels[1] - levels[0]) * np.sqrt(share * (1 - share))
 
 
-def _accumulate(movie: Movie, rows: Ints, frames: Ints, n_rows: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Sum the frames of every row in one pass over the movie.
+def _average_values(
+    movie: Movie, spikes: AlignedSpikes, divisor: Floats, centre: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Average a graded movie over the frames of every row, in one pass over the movie.
 
     Returns
     -------
-    sums : array (n_rows, n_blocks)
-    square_counts : array (n_rows,)
-        Sum over frames of the squared number of spikes.
-    pixel_mean, pixel_sd : array (n_y, n_x)
+    values : array (n_rows - 1, n_blocks)
+    pixel_mean, pixel_sd : array (n_blocks,)
     """
+    n_rows = spikes.first.size
+    rows, frames = spikes.by_frame()
     sums = np.zeros((n_rows, movie.n_blocks))
-    square_counts = np.zeros(n_rows)
-    total, total_squares = np.zeros(movie.n_blocks), np.zeros(movie.n_blocks)
-    for start, values in _chunks(movie):
+    squares = np.zeros(movie.n_blocks)
+    step = max(1, _CHUNK_VALUES // movie.n_blocks)
+    for start in range(0, movie.n_frames, step):
+        values = movie.frames(start, start + step, np.float64).reshape(-1, movie.n_blocks)
         first, last = np.searchsorted(frames, (start, start + len(values)))
         cells = rows[first:last] * len(values) + (frames[first:last] - start)
         counts = np.bincount(cells, minlength=n_rows * len(values)).reshape(n_rows, len(values))
-        square_counts += np.einsum("rf,rf->r", counts, counts)
-        sums += counts.astype(values.dtype) @ values
-        total += values.sum(axis=0, dtype=np.float64)
-        total_squares += np.einsum("fb,fb->b", values, values, dtype=np.float64)
-    mean = total / movie.n_frames
-    sd = np.sqrt(np.maximum(total_squares / movie.n_frames - mean**2, 0))
-    if movie.levels is not None:
-        low, high = movie.levels
-        n_counted = np.bincount(rows, minlength=n_rows)[:, None]
-        sums = low * n_counted + (high - low) * sums
-        mean, sd = low + (high - low) * mean, (high - low) * sd
-    return sums, square_counts, mean.reshape(movie.shape[1:]), sd.reshape(movie.shape[1:])
-
-
-def _chunks(movie: Movie) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Give start frame and values (n, n_blocks): bits of a two-level movie in float32, where sums of a
-    chunk are exact, else float64.
-    """
-    step = max(1, _CHUNK_VALUES // movie.n_blocks)
-    for start in range(0, movie.n_frames, step):
-        if movie.levels is None:
-            values = movie.frames(start, start + step, np.float64)
-            yield start, values.reshape(len(values), -1)
-        else:
-            packed = movie.data[start : start + step]
-            bits = np.unpackbits(packed, axis=1, count=movie.n_blocks, bitorder="little")
-            yield start, bits.astype(np.float32)
+        sums += counts.astype(np.float64) @ values
+        squares += np.einsum("fb,fb->b", values, values)
+    mean = sums[-1] / movie.n_frames
+    sd = np.sqrt(np.maximum(squares / movie.n_frames - mean**2, 0))
+    return sums[:-1] / divisor[:, None] - (mean if centre else 0), mean, sd

@@ -159,7 +159,7 @@ class FrameClock:
             return self._nearest(spike_times_s, delay_s)
         if frame_rule != "floor":
             raise AlignmentError(f"frame rule is {frame_rule!r}, expected one of {', '.join(FRAME_RULES)}")
-        tolerance_s = _rounding_s(spike_times_s, delay_s, self.starts_s[:1], self.ends_s[-1:])
+        tolerance_s = self.tolerances_s([spike_times_s], np.array([delay_s], np.float64)).item()
         seen_s = spike_times_s - delay_s + tolerance_s
         frame = np.searchsorted(self.starts_s, seen_s, side="right") - 1
         ended = seen_s >= self.ends_s[frame]
@@ -170,6 +170,12 @@ class FrameClock:
             result[(piece_of_spike != piece_of_frame) & (result >= 0)] = IN_GAP
         result[frame < 0] = BEFORE_ONSET
         return result.astype(np.int64)
+
+    def tolerances_s(self, trains: Sequence[Floats], delays_s: Floats) -> Floats:
+        """Give how much later than ``spike - delay`` rounding may put a frame's start, ``(n_trains, n_delays)``."""
+        of_clock = max(abs(self.starts_s[0]), abs(self.ends_s[-1]))
+        of_trains = [np.abs(train).max(initial=of_clock) for train in trains]
+        return _TOLERANCE_ULPS * np.spacing(np.maximum.outer(of_trains, np.abs(delays_s)))
 
     def _nearest(self, spike_times_s: Floats, delay_s: float) -> NDArray[np.int64]:
         if not self.is_regular:
@@ -214,6 +220,5 @@ class FrameClock:
         return np.arange(first_lag, last_lag + 1) / self.frame_rate_hz
 
 
-def _rounding_s(*times_s: ArrayLike) -> float:
-    largest = max((float(np.abs(t).max()) for t in map(np.asarray, times_s) if t.size), default=0.0)
-    return _TOLERANCE_ULPS * float(np.spacing(largest))
+def _rounding_s(times_s: Floats) -> float:
+    return _TOLERANCE_ULPS * float(np.spacing(np.abs(times_s).max()))

@@ -1,0 +1,154 @@
+"""The compiled forms of alignment and counting against the plain ones, on whatever Hypothesis thinks of."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dj_neuron import Movie
+from dj_neuron.contracts import SpikeLedger
+from dj_neuron.strf import FrameClock, _bit_kernel, alignment, bit_counter, spike_triggered_average
+from dj_neuron.strf.alignment import PADDING, AlignedSpikes, align
+
+
+def aligned(rows, n_frames):
+    """Rows of frames in the form that alignment gives."""
+    rows = [*rows, np.arange(n_frames)]
+    sizes = np.array([len(row) for row in rows], np.int64)
+    first = np.concatenate([[0], np.cumsum(-(-sizes // PADDING) * PADDING)]).astype(np.int64)
+    frames = np.full(first[-1], n_frames, np.uint32)
+    for begin, row in zip(first, rows, strict=False):
+        frames[begin : begin + len(row)] = row
+    nothing = np.zeros((1, len(rows) - 1), np.int64)
+    ledger = SpikeLedger(sizes[None, :-1], nothing, nothing, nothing)
+    return AlignedSpikes(ledger, first[:-1], sizes, frames, nothing)
+
+
+@st.composite
+def movies_and_rows(draw):
+    n_frames = draw(st.integers(1, 400))
+    n_y, n_x = draw(st.tuples(st.integers(1, 12), st.integers(1, 70)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    frames = rng.integers(0, 2, (n_frames, n_y, n_x))
+    sizes = draw(st.lists(st.one_of(st.integers(0, 40), st.integers(0, 2000)), min_size=1, max_size=5))
+    return frames, [np.sort(rng.integers(0, n_frames, size)) for size in sizes]
+
+
+def counted_one_by_one(frames, row):
+    return sum((frames[k].ravel() for k in row), np.zeros(frames[0].size, np.int64))
+
+
+@settings(max_examples=60)
+@given(movies_and_rows(), st.sampled_from([1, 64, 100, 4096]))
+def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span):
+    frames, rows = movie_and_rows
+    movie, spikes = Movie.from_frames(frames), aligned(rows, len(frames))
+    if movie.levels[0] == movie.levels[1]:
+        frames = np.ones_like(frames)  # a movie of one level counts as all high
+    expected = np.array([counted_one_by_one(frames, row) for row in [*rows, range(len(frames))]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_bit_kernel, "SPAN", span)
+        np.testing.assert_array_equal(bit_counter.count_compiled(movie, spikes), expected)
+    np.testing.assert_array_equal(bit_counter.count_with_numpy(movie, spikes), expected)
+
+
+@pytest.mark.parametrize("count", [bit_counter.count_compiled, bit_counter.count_with_numpy])
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 63, 64, 65, 127, 128, 65_535, 65_536, 200_001])
+def test_counters_of_any_size_do_not_overflow(count, size):
+    frames = np.array([[1, 0, 1], [1, 0, 0]]).reshape(2, 1, 3)
+    row = np.sort(np.arange(size) % 2)
+    found = count(Movie.from_frames(frames), aligned([row, row[:1]], 2))
+    assert found.tolist() == [[size, 0, (size + 1) // 2], [1, 0, 1], [2, 0, 1]]
+
+
+def test_tiles_of_any_width_are_whole():
+    rng = np.random.default_rng(0)
+    for n_blocks in (1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1024, 1025, 3072):
+        frames = rng.integers(0, 2, (130, 1, n_blocks))
+        frames[0] = 0
+        frames[1] = 1
+        rows = [np.arange(130), np.repeat(np.arange(130), 3)]
+        found = bit_counter.count_compiled(Movie.from_frames(frames), aligned(rows, 130))
+        np.testing.assert_array_equal(found, np.outer((1, 3, 1), frames.sum(axis=(0, 1))))
+
+
+def test_without_ternary_logic_the_same_is_counted(tmp_path):
+    """The kernel is compiled in another process as for a processor without AVX-512."""
+    script = """
+import numpy as np
+from dj_neuron import Movie
+from dj_neuron.strf import FrameClock, _bit_kernel, spike_triggered_average
+assert not _bit_kernel._HAS_TERNARY_LOGIC
+frames = np.random.default_rng(0).choice([-1, 1], (500, 9, 70))
+train = np.sort(np.random.default_rng(1).uniform(0, 8, 3000))
+sta = spike_triggered_average(frames, FrameClock.regular(60, 500, 0), [train], [0.0, 0.1], centre=False)
+shown = np.floor(train * 60).astype(int)
+np.testing.assert_allclose(sta.values[0, 0], frames[shown[shown < 500]].mean(axis=0), atol=1e-12)
+"""
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@st.composite
+def clocks(draw):
+    if draw(st.booleans()):
+        rate, onset = draw(st.floats(1, 500)), draw(st.floats(0, 100))
+        return FrameClock.regular(rate, draw(st.integers(1, 300)), onset)
+    durations = draw(st.lists(st.floats(1e-3, 2), min_size=1, max_size=60))
+    edges = draw(st.floats(0, 100)) + np.concatenate([[0], np.cumsum(durations)])
+    gaps = [
+        (edges[k] + 0.3 * (edges[k + 1] - edges[k]), edges[k + 1])
+        for k in draw(st.sets(st.integers(0, len(durations) - 1), max_size=4))
+    ]
+    return FrameClock.from_starts(edges[:-1], edges[-1], gaps_s=gaps)
+
+
+@settings(max_examples=150)
+@given(clocks(), st.data())
+def test_compiled_alignment_is_the_plain_rule(clock, data):
+    length = clock.ends_s[-1] - clock.starts_s[0]
+    anywhere = st.floats(-0.2, 1.2).map(lambda part: clock.starts_s[0] + part * length)
+    at_a_start = st.integers(0, clock.n_frames - 1).map(lambda k: clock.starts_s[k])
+    train = st.lists(st.one_of(anywhere, at_a_start), max_size=50).map(lambda times: np.sort(np.array(times, float)))
+    trains = data.draw(st.lists(train, min_size=1, max_size=3))
+    lags = st.integers(-20, 20).map(lambda lag: lag / clock.frame_rate_hz)
+    delays = np.array(data.draw(st.lists(st.one_of(lags, st.floats(-3, 3)), min_size=1, max_size=4)))
+    compiled = align(clock, trains, delays, "floor")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "HAS_NUMBA", False)
+        plain = align(clock, trains, delays, "floor")
+    for name in ("n_used", "n_before_onset", "n_after_end", "n_in_gap"):
+        np.testing.assert_array_equal(getattr(compiled.ledger, name), getattr(plain.ledger, name))
+    np.testing.assert_array_equal(compiled.square_counts, plain.square_counts)
+    for number in range(len(trains) * delays.size):
+        np.testing.assert_array_equal(compiled.row(number), plain.row(number))
+        begin = compiled.first[number] + compiled.ledger.n_used.flat[number]
+        padded = compiled.frames[begin : compiled.first[number] - (-compiled.row(number).size // PADDING) * PADDING]
+        assert (padded == clock.n_frames).all()
+
+
+def test_without_numba_the_same_comes_out(monkeypatch):
+    rng = np.random.default_rng(3)
+    frames, trains = rng.choice([0.0, 1.0], (900, 7, 11)), [rng.uniform(0, 20, 500), np.empty(0)]
+    clock = FrameClock.regular(60, 900, 0.5)
+    fast = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
+    for module in (alignment, bit_counter):
+        monkeypatch.setattr(module, "HAS_NUMBA", False)
+    plain = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
+    np.testing.assert_array_equal(fast.values, plain.values)
+    np.testing.assert_array_equal(fast.z, plain.z)
+
+
+def test_spikes_need_no_order():
+    rng = np.random.default_rng(4)
+    frames, train = rng.choice([-1, 1], (300, 3, 3)), rng.uniform(0, 5, 200)
+    clock = FrameClock.regular(60, 300, 0)
+    shuffled = spike_triggered_average(frames, clock, [train], [0.0, 0.05])
+    ordered = spike_triggered_average(frames, clock, [np.sort(train)], [0.0, 0.05])
+    np.testing.assert_array_equal(shuffled.values, ordered.values)
