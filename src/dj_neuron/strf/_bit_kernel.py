@@ -285,7 +285,7 @@ def count_bits(data: Any, cuts: Any, frames: Any, n_planes: Any, n_workers: Any,
         planes = np.empty(n_rows * n_planes * WORDS, np.uint64)
         for number in range(worker, n_tiles, n_workers):
             _cut_tile(data, number * BYTES, tile)
-            for place in range(0, n_rows * n_planes):
+            for place in range(n_rows * n_planes):
                 _store(planes, place * BYTES, _zero())
             for span in range(n_cuts - 1):
                 for row in range(n_rows):
