@@ -206,15 +206,15 @@ def test_the_embedded_server_can_be_looked_after(run, folder, tmp_path):
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_ended_stops_the_server_it_started(folder, tmp_path, ending):
     command = [str(Path(sys.executable).with_name("dj-neuron")), "--data-dir", str(tmp_path / "data"), "demo"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if line.startswith("1/5"):
-            break
-    process.send_signal(ending)
-    assert process.wait(timeout=60) == 128 + ending
-    assert process.stderr.read().splitlines()[-1] == "ended before it was done"
-    process.stdout.close()
-    process.stderr.close()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("1/5"):
+                break
+        process.send_signal(ending)
+        said = process.stderr.read().splitlines()
+        assert process.wait(timeout=60) == 128 + ending, said
+    assert said[-1] == "ended before it was done"
     assert not EmbeddedServer(tmp_path / "data").is_running()
 
 

@@ -359,6 +359,9 @@ def main() -> None:
         signal.signal(number, _end)
     try:
         cli.main(standalone_mode=False)
+    except _EndedError:
+        _say("ended before it was done")
+        raise
     except BrokenPipeError:
         # whoever reads has seen enough; nothing more may be written, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -376,9 +379,13 @@ def main() -> None:
         sys.exit(1)
 
 
+class _EndedError(SystemExit):
+    """A signal asked the command to end."""
+
+
 def _end(number: int, _: object) -> None:
-    _say("ended before it was done")
-    sys.exit(128 + number)
+    # nothing is printed here: the signal may have come in the middle of printing
+    raise _EndedError(128 + number)
 
 
 def _is_from_the_database(error: Exception) -> bool:
