@@ -152,3 +152,28 @@ def test_spikes_need_no_order():
     shuffled = spike_triggered_average(frames, clock, [train], [0.0, 0.05])
     ordered = spike_triggered_average(frames, clock, [np.sort(train)], [0.0, 0.05])
     np.testing.assert_array_equal(shuffled.values, ordered.values)
+
+
+SHARED = """
+import numpy as np
+from dj_neuron.strf import FrameClock, spike_triggered_average
+frames, clock = np.random.default_rng(0).choice([-1, 1], (900, 30, 40)), FrameClock.regular(60, 900, 0)
+trains = [np.sort(np.random.default_rng(i).uniform(0, 15, 500)) for i in range(4)]
+def run(_=None):
+    return spike_triggered_average(frames, clock, trains, np.arange(5) / 60).values
+expected = run()
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "from multiprocessing import get_context\nresults = get_context('fork').Pool(2).map(run, range(2))",
+        "from concurrent.futures import ThreadPoolExecutor\nresults = ThreadPoolExecutor(4).map(run, range(12))",
+    ],
+    ids=["after a fork", "in several threads"],
+)
+def test_the_engine_runs_in_any_company(use):
+    script = f"{SHARED}\n{use}\nassert all((result == expected).all() for result in results)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr

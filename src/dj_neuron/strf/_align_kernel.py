@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def align_rows(
+    part: Any,
+    n_parts: Any,
     times_s: Any,
     train_starts: Any,
     delays_s: Any,
@@ -26,6 +28,8 @@ def align_rows(
 
     Parameters
     ----------
+    part, n_parts : int
+        Every `n_parts`-th row from number `part` on is filled.
     times_s : array
         Spikes of all trains, ascending within each; train i is ``times_s[train_starts[i]:train_starts[i + 1]]``.
     tolerances_s : array (n_trains, n_delays)
@@ -42,7 +46,7 @@ def align_rows(
     """
     n_frames = starts_s.size
     n_delays = delays_s.size
-    for row in prange(first.size):
+    for row in range(part, first.size, n_parts):
         train, delay = row // n_delays, row % n_delays
         shift = tolerances_s[train, delay]
         n_used = n_before = n_after = n_gap = 0
@@ -81,14 +85,14 @@ def align_rows(
         squares[train, delay] = square
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def cut_rows(first: Any, sizes: Any, frames: Any, span: Any, whole: Any, padding: Any, cuts: Any) -> None:
     """Cut every row where its frames pass a multiple of `span`, at a multiple of `whole` from its beginning.
 
     `cuts` is ``(n_rows, n_spans + 2)``: begin, the cuts, end of the padding.
     """
     n_rows, n_cuts = cuts.shape
-    for row in prange(n_rows):
+    for row in range(n_rows):
         begin, size = first[row], sizes[row]
         own = frames[begin : begin + size]
         cuts[row, 0] = begin

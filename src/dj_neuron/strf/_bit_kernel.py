@@ -12,11 +12,11 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba import config, get_num_threads, njit, prange, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-__all__ = ["MIN_PLANES", "SPAN", "WHOLE", "average_levels", "count_bits", "get_num_threads"]
+__all__ = ["MIN_PLANES", "SPAN", "WHOLE", "average_levels", "count_bits"]
 
 WORDS = 8  # 64-bit words in a vector: one cache line, 512 blocks
 BYTES = 8 * WORDS
@@ -253,12 +253,14 @@ def _read_planes(planes: Any, n_planes: Any, counts: Any) -> None:
                 counts[row, 64 * word + lane] = wide[lane]
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def count_bits(data: Any, cuts: Any, frames: Any, n_planes: Any, n_workers: Any, counts: Any) -> None:
+@njit(nogil=True, cache=True)
+def count_bits(part: Any, n_parts: Any, data: Any, cuts: Any, frames: Any, n_planes: Any, counts: Any) -> None:
     """Count, for every row and block, the frames of the row in which the block's bit is set.
 
     Parameters
     ----------
+    part, n_parts : int
+        Every `n_parts`-th tile from number `part` on is counted.
     data : array (n_frames, n_bytes) of uint8
         Packed frames, least significant bit first, C-contiguous.
     cuts : array (n_rows, n_spans + 2) of int64
@@ -268,43 +270,40 @@ def count_bits(data: Any, cuts: Any, frames: Any, n_planes: Any, n_workers: Any,
         Of all rows; ascending within a span, padded with ``n_frames``, which stands for an empty frame.
     n_planes : int
         At least 7, and enough for one bit more than the largest count takes.
-    n_workers : int
-        How many threads share the tiles.
     counts : array (n_rows, n_blocks) of uint32
-        Filled.
+        Filled where the tiles are.
     """
     n_frames, n_bytes = data.shape
     n_rows, n_cuts = cuts.shape
     n_blocks = counts.shape[1]
-    n_tiles = (n_bytes + BYTES - 1) // BYTES
-    for worker in prange(n_workers):
-        # fresh memory costs more than counting: each worker has one tile and one set of planes for all its work
-        room = np.empty((n_frames + 2) * WORDS, np.uint64)
-        skip = (-room.ctypes.data // 8) % WORDS  # loads across a border of cache lines cost twice
-        tile = room[skip : skip + (n_frames + 1) * WORDS]
-        planes = np.empty(n_rows * n_planes * WORDS, np.uint64)
-        for number in range(worker, n_tiles, n_workers):
-            _cut_tile(data, number * BYTES, tile)
-            for place in range(n_rows * n_planes):
-                _store(planes, place * BYTES, _zero())
-            for span in range(n_cuts - 1):
-                for row in range(n_rows):
-                    first, last = cuts[row, span], cuts[row, span + 1]
-                    offset, n_before = row * n_planes * BYTES, first - cuts[row, 0]
+    # fresh memory costs more than counting: one tile and one set of planes serve for all the work
+    room = np.empty((n_frames + 2) * WORDS, np.uint64)
+    skip = (-room.ctypes.data // 8) % WORDS  # loads across a border of cache lines cost twice
+    tile = room[skip : skip + (n_frames + 1) * WORDS]
+    planes = np.empty(n_rows * n_planes * WORDS, np.uint64)
+    for number in range(part, (n_bytes + BYTES - 1) // BYTES, n_parts):
+        _cut_tile(data, number * BYTES, tile)
+        planes[:] = 0
+        for span in range(n_cuts - 1):
+            for row in range(n_rows):
+                first, last = cuts[row, span], cuts[row, span + 1]
+                offset, n_before = row * n_planes * BYTES, first - cuts[row, 0]
+                if last > first:
                     if span < n_cuts - 2:
-                        if last > first:
-                            _count_span(tile, frames, first, last, planes, offset, n_before)
-                    elif last > first:
+                        _count_span(tile, frames, first, last, planes, offset, n_before)
+                    else:
                         _count_rest(tile, frames, first, last, planes, offset, n_before)
-            first_block = number * BYTES * 8
-            _read_planes(planes, n_planes, counts[:, first_block : min(first_block + BYTES * 8, n_blocks)])
+        first_block = number * BYTES * 8
+        _read_planes(planes, n_planes, counts[:, first_block : min(first_block + BYTES * 8, n_blocks)])
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def average_levels(counts: Any, sizes: Any, low: Any, high: Any, less: Any, values: Any) -> None:
-    """Fill ``values = (low * sizes + (high - low) * counts) / sizes - less``."""
+@njit(nogil=True, cache=True)
+def average_levels(
+    part: Any, n_parts: Any, counts: Any, sizes: Any, low: Any, high: Any, less: Any, values: Any
+) -> None:
+    """Fill ``values = (low * sizes + (high - low) * counts) / sizes - less`` in every `n_parts`-th row."""
     n_rows, n_blocks = counts.shape
-    for row in prange(n_rows):
+    for row in range(part, n_rows, n_parts):
         size = sizes[row]
         for block in range(n_blocks):
             values[row, block] = (low * size + (high - low) * counts[row, block]) / size - less[block]

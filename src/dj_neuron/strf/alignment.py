@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.contracts import SpikeLedger
+from dj_neuron.strf._threads import on_all_cores
 from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def align(clock: FrameClock, trains: Sequence[Floats], delays_s: Floats, frame_r
     if HAS_NUMBA and frame_rule == "floor" and not clock.joins_s.size:
         from dj_neuron.strf._align_kernel import align_rows  # noqa: PLC0415 - numba takes a second to import
 
-        align_rows(
+        on_all_cores(
+            align_rows,
+            first.size - 1,
             np.concatenate([np.empty(0), *trains]),
             np.cumsum([0, *(train.size for train in trains)]),
             delays_s,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dj_neuron.strf._threads import on_all_cores
 from dj_neuron.strf.alignment import HAS_NUMBA, PADDING
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def count_compiled(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
     cut_rows(spikes.first, sizes, spikes.frames, kernel.SPAN, kernel.WHOLE, PADDING, cuts)
     counts = np.empty((sizes.size, movie.n_blocks), np.uint32)
     n_planes = max(kernel.MIN_PLANES, int(sizes.max()).bit_length() + 1)
-    kernel.count_bits(np.ascontiguousarray(movie.data), cuts, spikes.frames, n_planes, kernel.get_num_threads(), counts)
+    n_tiles = -(-movie.data.shape[1] // kernel.BYTES)
+    data = np.ascontiguousarray(movie.data)
+    on_all_cores(kernel.count_bits, n_tiles, data, cuts, spikes.frames, n_planes, counts)
     return counts
 
 
@@ -92,7 +95,7 @@ def average_levels(
         from dj_neuron.strf import _bit_kernel as kernel  # noqa: PLC0415
 
         values = np.empty(counts.shape)
-        kernel.average_levels(counts, sizes.astype(np.float64), *levels, less, values)
+        on_all_cores(kernel.average_levels, len(counts), counts, sizes.astype(np.float64), *levels, less, values)
         return values
     low, high = levels
     sizes = sizes.astype(np.float64)[:, None]

@@ -1,0 +1,25 @@
+"""Compiled work on all cores, in threads of our own.
+
+numba's own threads end a process that forks after using them, or that uses them from two threads, depending on
+the layer it finds. Our kernels release Python's lock, so plain threads do as well, and do neither.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def on_all_cores(function: Callable[..., Any], n_items: int, *arguments: Any) -> None:
+    """Call ``function(part, n_parts, *arguments)`` for all parts at once, no more of them than items or cores."""
+    n_parts = max(1, min(n_items, len(os.sched_getaffinity(0))))
+    if n_parts == 1:
+        function(0, 1, *arguments)
+        return
+    with ThreadPoolExecutor(n_parts) as pool:
+        for future in [pool.submit(function, part, n_parts, *arguments) for part in range(n_parts)]:
+            future.result()
