@@ -16,6 +16,7 @@ import pytest
 import dj_neuron
 from dj_neuron.cli import main
 from dj_neuron.embedded import EmbeddedServer
+from dj_neuron.ingest import ingest_session
 from dj_neuron.readers.recording_folder import write_recording_folder
 from dj_neuron.simulate import simulate
 
@@ -35,6 +36,7 @@ def run(folder, data_dir):
     def run(*arguments, prefix="cli_module", exit_code=0, options=None):
         before = ["--data-dir", str(data_dir), "--prefix", prefix] if options is None else options
         out, err, code = io.StringIO(), io.StringIO(), 0
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.chdir(folder)
             patch.setattr(sys, "argv", ["dj-neuron", *before, *map(str, arguments)])
@@ -42,6 +44,9 @@ def run(folder, data_dir):
                 main()
             except SystemExit as end:
                 code = end.code
+            finally:
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         result = SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
         assert code == exit_code, f"exit {code}\n{result.stdout}\n{result.stderr}"
         return result
@@ -89,6 +94,20 @@ def test_tables_are_readable_previews(run):
     listed = json.loads(run("tables", "--limit", 1, "--json").stdout)
     assert [entry["name"] for entry in listed][-2:] == ["StrfEstimation", "Strf"]
     assert listed[1]["rows"][0]["session_date"] == "2020-03-02"
+
+
+def test_names_are_printed_as_they_are(run, data_dir, make_session):
+    with dj_neuron.connect(data_dir, prefix="cli_names") as pipeline:
+        ingest_session(make_session(subject_name="[bold]WT[/x] :smile:"))
+        pipeline.status()
+    assert "[bold]WT[/x] :smile:" in run("tables", prefix="cli_names").stdout
+
+
+def test_whoever_reads_may_stop_reading_without_a_word(folder, small_file):
+    command = [str(Path(sys.executable).with_name("dj-neuron")), "outline", str(small_file)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 1)
 
 
 @pytest.mark.usefixtures("built")

@@ -260,10 +260,11 @@ def tables(options: _Options, limit: int, as_json: bool) -> None:
 def _print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        grid.add_row(*(_short(row[column]) for column in columns))
+        grid.add_row(*(Text(_short(row[column])) for column in columns))  # brackets in a name are no markup
     wide = Console(width=10_000, file=sys.stdout)
     wide.width = max(wide.measure(grid).maximum, 1)
     wide.print(grid)
@@ -362,10 +363,6 @@ def main() -> None:
     except _EndedError:
         _say("ended before it was done")
         raise
-    except BrokenPipeError:
-        # whoever reads has seen enough; nothing more may be written, not even at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

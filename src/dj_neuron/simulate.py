@@ -65,11 +65,6 @@ class KnownNeuron:
         axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.asarray(axes @ np.diag([self.sigma_major_um**2, self.sigma_minor_um**2]) @ axes.T)
 
-    def sigma_along_um(self) -> tuple[float, float]:
-        """Standard deviations along x and y."""
-        covariance = self.covariance_um2()
-        return float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
-
     def time_course(self, delays_s: Floats) -> Floats:
         """Weight of the stimulus at each delay before the spike."""
 

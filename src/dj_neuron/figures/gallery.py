@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron import queries
@@ -17,7 +18,6 @@ from dj_neuron.figures.time_course import time_course_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from pathlib import Path
 
     from dj_neuron.contracts import StimulationId
 
@@ -54,7 +54,6 @@ def draw_gallery(
     if not stimulation_ids and restriction is not True:
         raise PipelineError(f"no stimulation in the pipeline matches {restriction}")
     best = queries.best_neurons(n_best)
-    names: list[Path] = []
     with fresh_folder(out_dir) as folder:
         nodes = [TableNode(table.name, table.tier, table.schema, table.n_rows) for table in queries.tables()]
         save(diagram_figure(nodes, queries.foreign_keys()), folder / "pipeline.png")
@@ -64,8 +63,7 @@ def draw_gallery(
             chosen = neuron_ids or best.get(stimulation_id, [])
             _draw_stimulation(folder / folder_name(stimulation_id), stimulation_id, chosen)
         names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
-    target = type(folder)(out_dir)
-    return [target / name for name in names]
+    return [Path(out_dir) / name for name in names]
 
 
 def _draw_stimulation(folder: Path, stimulation_id: StimulationId, neuron_ids: Collection[int]) -> None:
