@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from dj_neuron import Movie
 from dj_neuron.contracts import SpikeLedger
-from dj_neuron.strf import FrameClock, _bit_kernel, alignment, bit_counter, spike_triggered_average
+from dj_neuron.strf import (
+    FrameClock,
+    _bit_kernel,
+    alignment,
+    bit_counter,
+    frame_sums,
+    spike_triggered_average,
+    value_sums,
+)
 from dj_neuron.strf.alignment import PADDING, AlignedSpikes, align
 
 
@@ -80,8 +88,8 @@ def test_without_ternary_logic_the_same_is_counted(tmp_path):
     script = """
 import numpy as np
 from dj_neuron import Movie
-from dj_neuron.strf import FrameClock, _bit_kernel, spike_triggered_average
-assert not _bit_kernel._HAS_TERNARY_LOGIC
+from dj_neuron.strf import FrameClock, _vectors, spike_triggered_average
+assert not _vectors.HAS_TERNARY_LOGIC
 frames = np.random.default_rng(0).choice([-1, 1], (500, 9, 70))
 train = np.sort(np.random.default_rng(1).uniform(0, 8, 3000))
 sta = spike_triggered_average(frames, FrameClock.regular(60, 500, 0), [train], [0.0, 0.1], centre=False)
@@ -106,7 +114,8 @@ def clocks(draw):
         (edges[k] + 0.3 * (edges[k + 1] - edges[k]), edges[k + 1])
         for k in draw(st.sets(st.integers(0, len(durations) - 1), max_size=4))
     ]
-    return FrameClock.from_starts(edges[:-1], edges[-1], gaps_s=gaps)
+    joins = draw(st.lists(st.sampled_from(list(edges)), max_size=3))
+    return FrameClock.from_starts(edges[:-1], edges[-1], gaps_s=gaps, joins_s=joins)
 
 
 @settings(max_examples=150)
@@ -138,7 +147,7 @@ def test_without_numba_the_same_comes_out(monkeypatch):
     frames, trains = rng.choice([0.0, 1.0], (900, 7, 11)), [rng.uniform(0, 20, 500), np.empty(0)]
     clock = FrameClock.regular(60, 900, 0.5)
     fast = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
-    for module in (alignment, bit_counter):
+    for module in (alignment, bit_counter, value_sums):
         monkeypatch.setattr(module, "HAS_NUMBA", False)
     plain = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
     np.testing.assert_array_equal(fast.values, plain.values)
@@ -177,3 +186,86 @@ def test_the_engine_runs_in_any_company(use):
     script = f"{SHARED}\n{use}\nassert all((result == expected).all() for result in results)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
+
+
+@st.composite
+def recordings(draw):
+    n_frames, n_y, n_x = draw(st.integers(1, 300)), draw(st.integers(1, 3)), draw(st.integers(1, 90))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    clock = FrameClock.regular(60, n_frames, 1)
+    sizes = draw(st.lists(st.integers(0, 900), min_size=1, max_size=3))
+    trains = [np.sort(rng.uniform(0.5, 1.5 + n_frames / 60, size)) for size in sizes]
+    lags = draw(st.lists(st.integers(-9, 30), min_size=1, max_size=6, unique=True))
+    shape = (n_frames, n_y, n_x)
+    frames = rng.choice([-1.0, 1.0], shape) if draw(st.booleans()) else 100 + rng.normal(size=shape)
+    return frames, clock, trains, np.array(lags) / 60
+
+
+@settings(max_examples=60)
+@given(recordings(), st.integers(1, 1 << 16))
+def test_parts_of_a_movie_give_what_the_whole_gives(recording, part_bytes):
+    frames, clock, trains, delays_s = recording
+    whole = spike_triggered_average(frames, clock, trains, delays_s)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_sums, "PART_BYTES", part_bytes)
+        parts = spike_triggered_average(frames, clock, trains, delays_s)
+    for name in ("n_used", "n_before_onset", "n_after_end", "n_in_gap"):
+        np.testing.assert_array_equal(getattr(parts.ledger, name), getattr(whole.ledger, name))
+    np.testing.assert_array_equal(parts.error_factor, whole.error_factor)
+    exactly = Movie.from_frames(frames).levels is not None
+    for name in ("values", "pixel_mean", "pixel_sd"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=0, atol=0 if exactly else 1e-5)
+
+
+@settings(max_examples=60)
+@given(recordings(), st.sampled_from([64, 300, 1 << 22]))
+def test_all_ways_to_add_up_a_graded_movie_agree(recording, chunk_values):
+    frames, clock, trains, delays_s = recording
+    values = frames.reshape(len(frames), -1) - frames.mean()
+    spikes = align(clock, trains, delays_s, "floor")
+    lags = np.rint(delays_s * 60).astype(np.int64)
+    expected = np.array([values[spikes.row(number)].sum(axis=0) for number in range(spikes.sizes.size)])
+    ways = ["sparse", "dense", *(["lags"] if lags.size > 1 else [])]
+    for way, has_numba in [*((way, True) for way in ways), ("sparse", False)]:
+        sums = np.zeros(expected.shape)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(value_sums, "_CHUNK_VALUES", chunk_values)
+            patch.setattr(value_sums, "HAS_NUMBA", has_numba)
+            value_sums.add_values(values.astype(np.float32), spikes, lags, sums, way)
+        # 1e-5 of what a sum of so many frames is by chance
+        np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-5 * np.sqrt(spikes.sizes.max()), err_msg=way)
+
+
+def test_delays_that_are_not_whole_frames_are_not_taken_for_lags():
+    clock, train = FrameClock.regular(60, 200, 0), np.sort(np.random.default_rng(5).uniform(0, 3, 400))
+    values, delays_s = np.ones((200, 3), np.float32), np.array([0, 0.4 / 60, 2 / 60])
+    spikes = align(clock, [train], delays_s, "floor")
+    with pytest.raises(ValueError, match="whole frames"):
+        value_sums.add_values(values, spikes, np.array([0, 1, 2]), np.zeros((4, 3)), "lags")
+    gapped = FrameClock.from_starts(clock.starts_s, clock.ends_s[-1], gaps_s=[(0.99, 1.0)])
+    spikes = align(gapped, [train], np.arange(3) / 60, "floor")
+    assert value_sums._as_trains(spikes, np.arange(3)) is None
+
+
+@pytest.mark.parametrize(
+    ("per_frame", "n_lags", "cheapest"),
+    [(0.05, 20, "sparse"), (5, 5, "dense"), (5, 200, "lags"), (0.001, 200, "sparse")],
+    ids=["few spikes", "many spikes", "many delays", "hardly a spike"],
+)
+def test_the_model_of_costs_tells_the_regimes_apart(per_frame, n_lags, cheapest):
+    n_trains, n_frames = 32, 20_000
+    n_rows = n_trains * n_lags
+    work = value_sums.Work(int(n_rows * n_frames * per_frame), n_rows, n_frames, 3072, n_trains, n_lags)
+    estimates = value_sums.costs(work)
+    assert min(estimates, key=estimates.get) == cheapest
+    assert set(value_sums.costs(value_sums.Work(1, 1, 1, 1))) == {"sparse", "dense"}
+
+
+def test_graded_movies_far_from_zero_keep_their_digits():
+    rng = np.random.default_rng(6)
+    frames = 1e4 + rng.normal(size=(2000, 5, 9))
+    clock, train = FrameClock.regular(60, 2000, 0), np.sort(rng.uniform(0, 33, 3000))
+    sta = spike_triggered_average(frames, clock, [train], [0.0, 0.1], centre=False)
+    shown = np.floor(train * 60 + 1e-9).astype(int)
+    np.testing.assert_allclose(sta.values[0, 0], frames[shown].mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(sta.pixel_sd, frames.std(axis=0), rtol=1e-6)

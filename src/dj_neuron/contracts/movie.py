@@ -121,6 +121,12 @@ class Movie:
         """Blocks in a frame."""
         return self.n_y * self.n_x
 
+    def part(self, begin: int, end: int) -> Movie:
+        """Give frames `begin` to `end` as a movie, in memory."""
+        if (begin, end) == (0, self.n_frames) and isinstance(self.data, np.ndarray):
+            return self
+        return replace(self, shape=(end - begin, self.n_y, self.n_x), data=np.asarray(self.data[begin:end]))
+
     @cached_property
     def movie_hash(self) -> str:
         """sha256 of content and geometry, in hexadecimal: equal movies have equal hashes."""

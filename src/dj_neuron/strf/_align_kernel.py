@@ -6,6 +6,72 @@ import numpy as np
 from numba import njit
 
 
+@njit(nogil=True)
+def _first_at(times_s: Any, first: Any, last: Any, delay_s: Any, shift_s: Any, edge_s: Any) -> Any:
+    """Find the first of the spikes ``first`` to ``last`` of which ``time - delay + shift`` has reached `edge_s`."""
+    while first < last:
+        middle = (first + last) // 2
+        if times_s[middle] - delay_s + shift_s < edge_s:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@njit(nogil=True)
+def _fill_regular(
+    times_s: Any, delay_s: Any, shift_s: Any, starts_s: Any, ends_s: Any, rate_hz: Any, begin: Any, frames: Any
+) -> None:
+    """Find frames of spikes none of which is outside the movie; no spike waits for another, so vectors do."""
+    doubt = shift_s * rate_hz  # more than rounding can move a place among the frames
+    n_near_edges = 0
+    for spike in range(times_s.size):
+        place = (times_s[spike] - delay_s + shift_s - starts_s[0]) * rate_hz
+        rest = place - np.floor(place)
+        frames[spike] = np.uint32(place) - np.uint32(begin)
+        n_near_edges += int(rest < doubt) + int(rest > 1 - doubt)
+    if n_near_edges:
+        for spike in range(times_s.size):
+            seen_s = times_s[spike] - delay_s + shift_s
+            frame = min(max(int((seen_s - starts_s[0]) * rate_hz), 0), starts_s.size - 1)
+            frames[spike] = frame + int(ends_s[frame] <= seen_s) - int(starts_s[frame] > seen_s) - begin
+
+
+@njit(nogil=True)
+def _fill_measured(
+    times_s: Any,
+    delay_s: Any,
+    shift_s: Any,
+    starts_s: Any,
+    ends_s: Any,
+    joins_s: Any,
+    rate_hz: Any,
+    begin: Any,
+    frames: Any,
+) -> Any:
+    """Find frames of spikes that gaps and joins may take away; return how many are left.
+
+    The rate only says where to look first.
+    """
+    n_frames, n_joins = starts_s.size, joins_s.size
+    frame = n_used = join_of_spike = join_of_frame = 0
+    for spike in range(times_s.size):
+        seen_s = times_s[spike] - delay_s + shift_s
+        frame = min(frame + int((seen_s - starts_s[frame]) * rate_hz), n_frames - 1)
+        while frame + 1 < n_frames and starts_s[frame + 1] <= seen_s:
+            frame += 1
+        while starts_s[frame] > seen_s:
+            frame -= 1
+        while join_of_spike < n_joins and joins_s[join_of_spike] <= times_s[spike] + shift_s:
+            join_of_spike += 1
+        while join_of_frame < n_joins and joins_s[join_of_frame] <= seen_s:
+            join_of_frame += 1
+        if seen_s < ends_s[frame] and join_of_spike == join_of_frame:
+            frames[n_used] = frame - begin
+            n_used += 1
+    return n_used
+
+
 @njit(nogil=True, cache=True)
 def align_rows(
     part: Any,
@@ -16,15 +82,18 @@ def align_rows(
     tolerances_s: Any,
     starts_s: Any,
     ends_s: Any,
+    joins_s: Any,
     rate_hz: Any,
     is_regular: Any,
+    begin: Any,
+    end: Any,
     first: Any,
     frames: Any,
     outcomes: Any,
     squares: Any,
     padding: Any,
 ) -> None:
-    """Find the frame of every spike at every delay.
+    """Find the frame of every spike at every delay, as far as it is one of `begin` to `end`.
 
     Parameters
     ----------
@@ -33,55 +102,43 @@ def align_rows(
     times_s : array
         Spikes of all trains, ascending within each; train i is ``times_s[train_starts[i]:train_starts[i + 1]]``.
     tolerances_s : array (n_trains, n_delays)
-    starts_s, ends_s, rate_hz, is_regular
-        Of the frames; the rate only says where to look first.
+    starts_s, ends_s, joins_s, rate_hz, is_regular
+        Of the frames; a regular clock has no joins.
     first : array (n_trains * n_delays,)
         Where the room of each row in `frames` begins.
     frames : array of uint32
-        Filled: the frames of the spikes that count, then `n_frames` up to a multiple of `padding`.
+        Filled: the frames of the spikes that count, less `begin`, then ``end - begin`` up to a multiple of `padding`.
     outcomes : array (n_trains, n_delays, 4) of int64
-        Filled: spikes that count, before the onset, after the end, in a gap.
+        Filled: spikes that count, before the onset (if `begin` is 0), after the end (if `end` is it), in a gap.
     squares : array (n_trains, n_delays) of int64
         Filled: sum over frames of the squared number of spikes.
     """
-    n_frames = starts_s.size
-    n_delays = delays_s.size
+    n_frames, n_delays = starts_s.size, delays_s.size
     for row in range(part, first.size, n_parts):
         train, delay = row // n_delays, row % n_delays
-        shift = tolerances_s[train, delay]
-        n_used = n_before = n_after = n_gap = 0
+        delay_s, shift_s = delays_s[delay], tolerances_s[train, delay]
+        earliest, latest = train_starts[train], train_starts[train + 1]
+        low = _first_at(times_s, earliest, latest, delay_s, shift_s, starts_s[begin])
+        edge_s = starts_s[end] if end < n_frames else ends_s[n_frames - 1]
+        high = _first_at(times_s, low, latest, delay_s, shift_s, edge_s)
+        found = frames[first[row] : first[row] + (high - low + padding - 1) // padding * padding]
+        n_used = high - low
+        if is_regular:
+            _fill_regular(times_s[low:high], delay_s, shift_s, starts_s, ends_s, rate_hz, begin, found)
+        else:
+            n_used = _fill_measured(
+                times_s[low:high], delay_s, shift_s, starts_s, ends_s, joins_s, rate_hz, begin, found
+            )
         run = square = 0
-        frame = 0
-        for spike in range(train_starts[train], train_starts[train + 1]):
-            seen = times_s[spike] - delays_s[delay] + shift
-            if seen < starts_s[0]:
-                n_before += 1
-                continue
-            if is_regular:
-                frame = int((seen - starts_s[0]) * rate_hz)  # waits for no earlier spike
-            else:
-                frame += int((seen - starts_s[frame]) * rate_hz)
-            frame = min(frame, n_frames - 1)
-            while frame + 1 < n_frames and starts_s[frame + 1] <= seen:
-                frame += 1
-            while starts_s[frame] > seen:
-                frame -= 1
-            if seen >= ends_s[frame]:
-                if frame == n_frames - 1:
-                    n_after += 1
-                else:
-                    n_gap += 1
-                continue
-            run = run + 1 if n_used and frames[first[row] + n_used - 1] == frame else 1
+        for spike in range(n_used):
+            run = run + 1 if spike and found[spike] == found[spike - 1] else 1
             square += 2 * run - 1  # from (run - 1)^2 to run^2
-            frames[first[row] + n_used] = frame
-            n_used += 1
-        for place in range(first[row] + n_used, first[row] + (n_used + padding - 1) // padding * padding):
-            frames[place] = n_frames
+        for place in range(n_used, (n_used + padding - 1) // padding * padding):
+            found[place] = end - begin
         outcomes[train, delay, 0] = n_used
-        outcomes[train, delay, 1] = n_before
-        outcomes[train, delay, 2] = n_after
-        outcomes[train, delay, 3] = n_gap
+        outcomes[train, delay, 1] = low - earliest if begin == 0 else 0
+        outcomes[train, delay, 2] = latest - high if end == n_frames else 0
+        outcomes[train, delay, 3] = high - low - n_used
         squares[train, delay] = square
 
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+N_CORES = len(os.sched_getaffinity(0))
+
+
 def on_all_cores(function: Callable[..., Any], n_items: int, *arguments: Any) -> None:
     """Call ``function(part, n_parts, *arguments)`` for all parts at once, no more of them than items or cores."""
-    n_parts = max(1, min(n_items, len(os.sched_getaffinity(0))))
+    n_parts = max(1, min(n_items, N_CORES))
     if n_parts == 1:
         function(0, 1, *arguments)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from dj_neuron.strf.frame_clock import FrameClock, FrameRule
 
@@ -62,55 +62,100 @@ class AlignedSpikes:
         return self.frames[begin : begin + self.sizes[number]]
 
 
-def align(clock: FrameClock, trains: Sequence[Floats], delays_s: Floats, frame_rule: FrameRule) -> AlignedSpikes:
-    """Align spike trains, each ascending, at every delay.
+def align(
+    clock: FrameClock,
+    trains: Sequence[Floats],
+    delays_s: Floats,
+    frame_rule: FrameRule,
+    begin: int = 0,
+    end: int | None = None,
+) -> AlignedSpikes:
+    """Align spike trains, each ascending, at every delay, with the frames ``begin`` to ``end`` of the movie.
+
+    Returns
+    -------
+    AlignedSpikes
+        Frames are counted from `begin`. The ledgers of parts that make up the movie add up to the movie's.
 
     Notes
     -----
     The rule is :meth:`FrameClock.frames_at`. A compiled form of its floor rule is used where numba is installed.
     """
-    room = np.repeat([_padded(train.size) for train in trains], delays_s.size)
-    first = np.concatenate([[0], np.cumsum(room)]).astype(np.int64)
+    end = clock.n_frames if end is None else end
+    if HAS_NUMBA and frame_rule == "floor":
+        return _align_compiled(clock, trains, delays_s, begin, end)
+    rows, outcomes, squares = [], [], []
+    for train in trains:
+        for delay_s in delays_s:
+            found = clock.frames_at(train, delay_s, frame_rule)
+            used = found[(found >= begin) & (found < end)] - begin
+            without = [np.count_nonzero(found == code) * (begin == 0) for code in (BEFORE_ONSET, AFTER_END, IN_GAP)]
+            rows.append(used)
+            outcomes.append([used.size, *without])
+            squares.append(np.square(np.bincount(used)).sum())
+    first, frames = _room([row.size for row in rows], end - begin)
+    for start, row in zip(first, rows, strict=False):
+        frames[start : start + row.size] = row
+        frames[start + row.size : start + _padded(row.size)] = end - begin
     shape = (len(trains), delays_s.size)
-    frames = np.empty(first[-1] + _padded(clock.n_frames), np.uint32)
-    frames[first[-1] :] = np.minimum(np.arange(frames.size - first[-1]), clock.n_frames)
-    outcomes = np.zeros((*shape, 4), np.int64)
-    squares = np.zeros(shape, np.int64)
-    if HAS_NUMBA and frame_rule == "floor" and not clock.joins_s.size:
-        from dj_neuron.strf._align_kernel import align_rows  # noqa: PLC0415 - numba takes a second to import
+    outcomes_3d = np.array(outcomes, np.int64).reshape(*shape, 4)
+    return _aligned(first, frames, outcomes_3d, np.array(squares, np.int64).reshape(shape), end - begin)
 
-        on_all_cores(
-            align_rows,
-            first.size - 1,
-            np.concatenate([np.empty(0), *trains]),
-            np.cumsum([0, *(train.size for train in trains)]),
-            delays_s,
-            clock.tolerances_s(trains, delays_s),
-            clock.starts_s,
-            clock.ends_s,
-            clock.frame_rate_hz,
-            clock.is_regular,
-            first[:-1],
-            frames,
-            outcomes,
-            squares,
-            PADDING,
-        )
-    else:
-        for i, train in enumerate(trains):
-            for j, delay_s in enumerate(delays_s):
-                found = clock.frames_at(train, delay_s, frame_rule)
-                used = found[found >= 0]
-                begin = first[i * delays_s.size + j]
-                frames[begin : begin + used.size] = used
-                frames[begin + used.size : begin + _padded(used.size)] = clock.n_frames
-                outcomes[i, j, 0] = used.size
-                for place, code in enumerate((BEFORE_ONSET, AFTER_END, IN_GAP), start=1):
-                    outcomes[i, j, place] = np.count_nonzero(found == code)
-                squares[i, j] = np.square(np.bincount(used)).sum()
+
+def _align_compiled(
+    clock: FrameClock, trains: Sequence[Floats], delays_s: Floats, begin: int, end: int
+) -> AlignedSpikes:
+    from dj_neuron.strf._align_kernel import align_rows  # noqa: PLC0415 - numba takes a second to import
+
+    tolerances_s = clock.tolerances_s(trains, delays_s)
+    from_s = clock.starts_s[begin] + delays_s - 2 * tolerances_s
+    to_s = clock.ends_s[end - 1] + delays_s + 2 * tolerances_s
+    edges_s = np.stack((from_s, to_s), axis=1)
+    at_most = [np.diff(np.searchsorted(train, edges), axis=0) for train, edges in zip(trains, edges_s, strict=True)]
+    first, frames = _room(np.ravel(at_most).astype(np.int64), end - begin)
+    shape = (len(trains), delays_s.size)
+    outcomes, squares = np.empty((*shape, 4), np.int64), np.empty(shape, np.int64)
+    on_all_cores(
+        align_rows,
+        first.size - 1,
+        np.concatenate([np.empty(0), *trains]),
+        np.cumsum([0, *(train.size for train in trains)]),
+        delays_s,
+        tolerances_s,
+        clock.starts_s,
+        clock.ends_s,
+        clock.joins_s,
+        clock.frame_rate_hz,
+        clock.is_regular,
+        begin,
+        end,
+        first[:-1],
+        frames,
+        outcomes,
+        squares,
+        PADDING,
+    )
+    return _aligned(first, frames, outcomes, squares, end - begin)
+
+
+def _room(at_most: ArrayLike, n_frames: int) -> tuple[Ints, NDArray[np.uint32]]:
+    """Make room for rows of so many frames, and fill a last one with every frame."""
+    first = np.concatenate([[0], np.cumsum(_padded(np.asarray(at_most, np.int64)))])
+    frames = np.empty(first[-1] + _padded(n_frames), np.uint32)
+    frames[first[-1] :] = np.minimum(np.arange(frames.size - first[-1]), n_frames)
+    return first, frames
+
+
+def _aligned(
+    first: Ints, frames: NDArray[np.uint32], outcomes: Ints, square_counts: Ints, n_frames: int
+) -> AlignedSpikes:
     ledger = SpikeLedger(*np.moveaxis(outcomes, -1, 0))
-    return AlignedSpikes(ledger, first, np.append(ledger.n_used, clock.n_frames), frames, squares)
+    return AlignedSpikes(ledger, first, np.append(ledger.n_used, n_frames), frames, square_counts)
 
 
-def _padded(size: int) -> int:
+@overload
+def _padded(size: int) -> int: ...
+@overload
+def _padded(size: Ints) -> Ints: ...
+def _padded(size: int | Ints) -> int | Ints:
     return -(-size // PADDING) * PADDING

@@ -9,8 +9,8 @@ import numpy as np
 
 from dj_neuron.contracts import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError
-from dj_neuron.strf.alignment import align
-from dj_neuron.strf.bit_counter import average_levels, count_high
+from dj_neuron.strf.bit_counter import average_levels
+from dj_neuron.strf.frame_sums import sum_frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from dj_neuron.contracts import SpikeLedger
-    from dj_neuron.strf.alignment import AlignedSpikes
     from dj_neuron.strf.frame_clock import FrameClock, FrameRule
+    from dj_neuron.strf.frame_sums import FrameSums
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-
-_CHUNK_VALUES = 1 << 21  # blocks of a graded movie converted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,20 +139,29 @@ def spike_triggered_average(
         raise AlignmentError("delays are expected as finite seconds, (n_delays,)")
     trains = [_times(train, neuron) for neuron, train in enumerate(spike_trains)]
 
-    spikes = align(frame_clock, trains, delays, frame_rule)
-    n_used = spikes.ledger.n_used
+    found = sum_frames(movie, frame_clock, trains, delays, frame_rule)
+    n_used = found.ledger.n_used
     divisor = np.where(n_used >= max(min_spikes, 1), n_used, np.nan)
-    average = _average_values if movie.levels is None else _average_levels
-    values, pixel_mean, pixel_sd = average(movie, spikes, divisor.ravel(), centre)
+    pixel_mean, pixel_sd, values = _averages(found, movie, divisor.ravel(), centre)
     return SpikeTriggeredAverage(
         values=values.reshape(*n_used.shape, movie.n_y, movie.n_x),
         delays_s=delays,
-        ledger=spikes.ledger,
-        error_factor=np.sqrt(spikes.square_counts) / divisor,
+        ledger=found.ledger,
+        error_factor=np.sqrt(found.square_counts) / divisor,
         pixel_mean=pixel_mean.reshape(movie.shape[1:]),
         pixel_sd=pixel_sd.reshape(movie.shape[1:]),
         centred=centre,
     )
+
+
+def _averages(found: FrameSums, movie: Movie, divisor: Floats, centre: bool) -> tuple[Floats, Floats, Floats]:
+    """Divide the sums, in place: mean and standard deviation of every block, averages of every neuron and delay."""
+    low, high = movie.levels or (0.0, 1.0)
+    share, square = found.sums[-1] / movie.n_frames, found.squares / movie.n_frames
+    mean = low + (high - low) * share
+    sd = (high - low) * np.sqrt(np.maximum(square - share**2, 0))
+    values = average_levels(found.sums[:-1], divisor, (low, high), mean if centre else -found.offset)
+    return mean + found.offset, sd, values
 
 
 def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
@@ -162,42 +169,3 @@ def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
     if times_s.ndim != 1 or not np.isfinite(times_s).all():
         raise AlignmentError(f"spike train {neuron} has shape {times_s.shape}, expected finite seconds, (n_spikes,)")
     return times_s if (times_s[1:] >= times_s[:-1]).all() else np.sort(times_s)
-
-
-def _average_levels(
-    movie: Movie, spikes: AlignedSpikes, divisor: Floats, centre: bool
-) -> tuple[Floats, Floats, Floats]:
-    """Average a two-level movie by counting; see :func:`_average_values`."""
-    levels = movie.levels or (0.0, 0.0)
-    counts = count_high(movie, spikes)
-    share = counts[-1] / movie.n_frames
-    mean = levels[0] + (levels[1] - levels[0]) * share
-    values = average_levels(counts[:-1], divisor, levels, mean if centre else np.zeros_like(mean))
-    return values, mean, (levels[1] - levels[0]) * np.sqrt(share * (1 - share))
-
-
-def _average_values(
-    movie: Movie, spikes: AlignedSpikes, divisor: Floats, centre: bool
-) -> tuple[Floats, Floats, Floats]:
-    """Average a graded movie over the frames of every row, in one pass over the movie.
-
-    Returns
-    -------
-    values : array (n_rows - 1, n_blocks)
-    pixel_mean, pixel_sd : array (n_blocks,)
-    """
-    n_rows = spikes.first.size
-    rows, frames = spikes.by_frame()
-    sums = np.zeros((n_rows, movie.n_blocks))
-    squares = np.zeros(movie.n_blocks)
-    step = max(1, _CHUNK_VALUES // movie.n_blocks)
-    for start in range(0, movie.n_frames, step):
-        values = movie.frames(start, start + step, np.float64).reshape(-1, movie.n_blocks)
-        first, last = np.searchsorted(frames, (start, start + len(values)))
-        cells = rows[first:last] * len(values) + (frames[first:last] - start)
-        counts = np.bincount(cells, minlength=n_rows * len(values)).reshape(n_rows, len(values))
-        sums += counts.astype(np.float64) @ values
-        squares += np.einsum("fb,fb->b", values, values)
-    mean = sums[-1] / movie.n_frames
-    sd = np.sqrt(np.maximum(squares / movie.n_frames - mean**2, 0))
-    return sums[:-1] / divisor[:, None] - (mean if centre else 0), mean, sd

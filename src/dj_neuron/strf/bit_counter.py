@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dj_neuron.strf._threads import on_all_cores
+from dj_neuron.strf._threads import N_CORES, on_all_cores
 from dj_neuron.strf.alignment import HAS_NUMBA, PADDING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import Movie
     from dj_neuron.strf.alignment import AlignedSpikes
 
-_CHUNK_VALUES = 1 << 21  # blocks unpacked at a time by the NumPy form
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+_BATCH_WORDS = 1 << 19  # what the NumPy form adds up at a time: 4 MiB
 
 
-def count_high(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
+def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
     """Count, per row of frames and block, in how many of the frames the block is at the higher level.
 
     Parameters
@@ -27,11 +32,13 @@ def count_high(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
         Of two levels.
     spikes : AlignedSpikes
         A frame that comes several times in a row counts as often.
+    counts : array (n_rows, n_blocks) of float64, optional
+        What is counted is added here.
 
     Returns
     -------
-    array (n_rows, n_blocks) of uint32
-        The last row, of every frame once, tells how often each block was high in the whole movie.
+    array (n_rows, n_blocks) of float64
+        Whole numbers. The last row, of every frame once, tells how often each block was high in the whole movie.
 
     Notes
     -----
@@ -39,45 +46,112 @@ def count_high(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
     """
     if movie.levels is None:
         raise ValueError("a graded movie has no bits to count, expected a movie of two levels")
-    return count_compiled(movie, spikes) if HAS_NUMBA else count_with_numpy(movie, spikes)
+    return (count_compiled if HAS_NUMBA else count_with_numpy)(movie, spikes, counts)
 
 
-def count_compiled(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
+def count_compiled(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
     """Count with bit-sliced counters, compiled by numba."""
     from dj_neuron.strf import _bit_kernel as kernel  # noqa: PLC0415 - numba takes a second to import
     from dj_neuron.strf._align_kernel import cut_rows  # noqa: PLC0415
+    from dj_neuron.strf._vectors import LINE  # noqa: PLC0415
 
     sizes = spikes.sizes
     cuts = np.empty((sizes.size, -(-movie.n_frames // kernel.SPAN) + 2), np.int64)
     cut_rows(spikes.first, sizes, spikes.frames, kernel.SPAN, kernel.WHOLE, PADDING, cuts)
-    counts = np.empty((sizes.size, movie.n_blocks), np.uint32)
-    n_planes = max(kernel.MIN_PLANES, int(sizes.max()).bit_length() + 1)
-    n_tiles = -(-movie.data.shape[1] // kernel.BYTES)
+    begins = counts is None
+    counts = np.empty((sizes.size, movie.n_blocks)) if counts is None else counts
+    n_tiles = -(-movie.data.shape[1] // LINE)
+    # few tiles would leave cores idle: each core then takes a share of the rows of every tile
+    n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
     data = np.ascontiguousarray(movie.data)
-    on_all_cores(kernel.count_bits, n_tiles, data, cuts, spikes.frames, n_planes, counts)
+    on_all_cores(kernel.count_bits, n_tiles * n_shares, n_shares, data, cuts, spikes.frames, sizes, begins, counts)
     return counts
 
 
-def count_with_numpy(movie: Movie, spikes: AlignedSpikes) -> NDArray[np.uint32]:
-    """Multiply the matrix of spike counts with the movie's bits, a chunk of frames at a time."""
-    n_rows = spikes.first.size
-    rows, frames = spikes.by_frame()
-    counts = np.zeros((n_rows, movie.n_blocks), np.uint32)
-    step = max(1, _CHUNK_VALUES // movie.n_blocks)
-    for start in range(0, movie.n_frames, step):
-        packed = movie.data[start : start + step]
-        bits = np.unpackbits(packed, axis=1, count=movie.n_blocks, bitorder="little").astype(np.float32)
-        first, last = np.searchsorted(frames, (start, start + step))
-        cells: Any = rows[first:last] * len(bits) + (frames[first:last] - start)
-        in_chunk = np.bincount(cells, minlength=n_rows * len(bits)).reshape(n_rows, len(bits))
-        counts += (in_chunk.astype(np.float32) @ bits).astype(np.uint32)
+def count_with_numpy(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
+    """Count with bit-sliced counters in NumPy, 64 blocks a word: slower, and the same."""
+    counts = np.zeros((spikes.sizes.size, movie.n_blocks)) if counts is None else counts
+    n_words = -(-movie.n_blocks // 64)
+    packed = np.zeros((movie.n_frames + 1, 8 * n_words), np.uint8)  # the last frame is the empty one of the padding
+    packed[:-1, : movie.data.shape[1]] = movie.data
+    words = packed.view(np.uint64)
+    # rows of similar length are counted together, which takes fewer calls of NumPy
+    order = np.argsort(spikes.sizes, kind="stable")
+    batches = list(_batches(order, spikes.sizes, n_words))
+    longest = max(PADDING, _BATCH_WORDS // n_words)
+
+    def count_batches(part: int, n_parts: int) -> None:
+        for rows in batches[part::n_parts]:
+            for first in range(0, int(spikes.sizes[rows[-1]]), longest):
+                frames = _side_by_side(spikes, rows, first, longest, movie.n_frames)
+                counts[rows] += _whole_numbers(_planes(words[frames]))[:, : movie.n_blocks]
+
+    on_all_cores(count_batches, len(batches))
     return counts
+
+
+def _batches(order: Ints, sizes: Ints, n_words: int) -> Iterator[Ints]:
+    begin = 0
+    while begin < order.size:
+        # rows ascend in size: the longest of a batch decides what it takes
+        end = begin + 1
+        while end < order.size and (end + 1 - begin) * sizes[order[end]] * n_words <= _BATCH_WORDS:
+            end += 1
+        yield order[begin:end]
+        begin = end
+
+
+def _side_by_side(spikes: AlignedSpikes, rows: Ints, first: int, longest: int, empty: int) -> NDArray[np.uint32]:
+    """Give the frames of some rows from their place `first` on as columns, filled up with the empty frame."""
+    parts = [spikes.row(row)[first : first + longest] for row in rows]
+    frames = np.full((max(part.size for part in parts), rows.size), empty, np.uint32)
+    for column, part in zip(frames.T, parts, strict=True):
+        column[: part.size] = part
+    return frames
+
+
+def _planes(level: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """Add up bits along the first axis with carry-save adders; plane p of what comes back weighs 2^p."""
+    planes = []
+    while True:
+        carries = np.empty((level.shape[0] // 2, *level.shape[1:]), np.uint64)
+        n_carries = 0
+        while len(level) > 1:
+            # three become a sum in place of the first and a carry; of two, the third is zero
+            n = max(len(level) // 3, 1)
+            a, b, carry = level[:n], level[n : 2 * n], carries[n_carries : n_carries + n]
+            np.bitwise_and(a, b, out=carry)
+            np.bitwise_xor(a, b, out=a)
+            n_left = len(level) - 2 * n
+            if n_left:
+                c = level[2 * n : 3 * n]
+                carry |= np.bitwise_and(a, c, out=b)
+                a ^= c
+                n_left = len(level) - 3 * n
+                level[n : n + n_left] = level[3 * n :]
+            level = level[: n + n_left]
+            n_carries += n
+        planes.append(level[0])
+        if n_carries == 0:
+            return planes
+        level = carries[:n_carries]
+
+
+def _whole_numbers(planes: list[NDArray[np.uint64]]) -> NDArray[np.uint32]:
+    """Put counters together from their bits, ``(n_rows, 64 * n_words)``."""
+    total = np.zeros((), np.uint32)
+    for first in range(0, len(planes), 8):
+        byte = np.zeros((), np.uint8)
+        for place, plane in enumerate(planes[first : first + 8]):
+            byte = byte | np.unpackbits(plane.view(np.uint8), axis=1, bitorder="little") << np.uint8(place)
+        total = total | byte.astype(np.uint32) << np.uint32(first)
+    return total
 
 
 def average_levels(
-    counts: NDArray[np.uint32], sizes: NDArray[Any], levels: tuple[float, float], less: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Turn counts of the higher level into averages, less something per block.
+    counts: Floats, sizes: NDArray[Any], levels: tuple[float, float], less: NDArray[np.float64]
+) -> Floats:
+    """Turn counts of the higher level, in place, into averages, less something per block.
 
     Parameters
     ----------
@@ -89,14 +163,17 @@ def average_levels(
     Returns
     -------
     array (n_rows, n_blocks)
-        For levels that are whole numbers the average is exactly the quotient of two whole numbers.
+        `counts`. For levels that are whole numbers the average is exactly the quotient of two whole numbers.
     """
+    sizes = sizes.astype(np.float64)
     if HAS_NUMBA:
         from dj_neuron.strf import _bit_kernel as kernel  # noqa: PLC0415
 
-        values = np.empty(counts.shape)
-        on_all_cores(kernel.average_levels, len(counts), counts, sizes.astype(np.float64), *levels, less, values)
-        return values
+        on_all_cores(kernel.average_levels, len(counts), sizes, *levels, less, counts)
+        return counts
     low, high = levels
-    sizes = sizes.astype(np.float64)[:, None]
-    return np.asarray((low * sizes + (high - low) * counts) / sizes - less)
+    counts *= high - low
+    counts += low * sizes[:, None]
+    counts /= sizes[:, None]
+    counts -= less
+    return counts

@@ -1,0 +1,62 @@
+"""The adding kernel of graded movies: the values of the frames that come in a row of spikes, and of no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from dj_neuron.strf._vectors import (
+    N_VALUES,
+    VALUE_BYTES,
+    add_values,
+    lines,
+    load_frame_values,
+    no_values,
+    store_values,
+)
+
+__all__ = ["N_VALUES", "add_frames"]
+
+
+@njit(nogil=True, cache=True)
+def add_frames(
+    part: Any, n_parts: Any, n_shares: Any, values: Any, cuts: Any, frames: Any, begin: Any, sums: Any
+) -> None:
+    """Add to every row of sums the frames of that row.
+
+    Parameters
+    ----------
+    part, n_parts, n_shares : int
+        The work is cut into tiles, and each of them into `n_shares` of the rows; every `n_parts`-th piece from number
+        `part` on is done.
+    values : array (n_frames, n_blocks) of float32
+    cuts : array (n_rows, 2) of int64
+        Where the frames of a row begin and end.
+    frames : array of uint32
+        Of all rows.
+    begin : int
+        Number of the first frame of `values`.
+    sums : array (n_rows, n_blocks) of float64
+        Added to where the pieces are.
+    """
+    n_frames, n_blocks = values.shape
+    n_rows = cuts.shape[0]
+    tile = lines(n_frames * VALUE_BYTES).view(np.float32).reshape(n_frames, N_VALUES)
+    added = np.empty(N_VALUES, np.float32)
+    for piece in range(part, (n_blocks + N_VALUES - 1) // N_VALUES * n_shares, n_parts):
+        number, share = piece // n_shares, piece % n_shares
+        first_block = number * N_VALUES
+        width = min(N_VALUES, n_blocks - first_block)
+        for frame in range(n_frames):
+            tile[frame, :width] = values[frame, first_block : first_block + width]
+            tile[frame, width:] = 0
+        for row in range(n_rows * share // n_shares, n_rows * (share + 1) // n_shares):
+            if cuts[row, 1] > cuts[row, 0]:
+                total = no_values()
+                for k in range(cuts[row, 0], cuts[row, 1]):
+                    total = add_values(total, load_frame_values(tile, frames, k, begin))
+                store_values(added, 0, total)
+                for block in range(width):
+                    sums[row, first_block + block] += added[block]

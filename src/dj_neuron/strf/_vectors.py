@@ -1,0 +1,178 @@
+"""Vectors for compiled kernels: numba is told of types that stay in registers, and how to load, store and combine them.
+
+LLVM does not find vectors in loops over many row pointers. What is written here compiles to the widest instructions
+that the machine has. Nothing is checked: a kernel answers for its offsets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+N_WORDS = 8  # 64-bit words in a vector of bits, one cache line: 512 blocks
+LINE = 8 * N_WORDS
+N_COUNTS = 64
+N_VALUES = 128  # as many registers as hide what an addition takes
+VALUE_BYTES = 4 * N_VALUES
+
+_I8, _I32, _I64 = (ir.IntType(width) for width in (8, 32, 64))
+
+# numba compiles for the machine it runs on, unless its own variables name another processor
+HAS_TERNARY_LOGIC = not (config.CPU_NAME or config.CPU_FEATURES) and bool(
+    llvmlite.binding.get_host_cpu_features().get("avx512f")
+)
+
+
+class _Vector(types.Type):
+    """A type that LLVM keeps in one register, or in a few."""
+
+    def __init__(self, element: Any, length: int) -> None:
+        super().__init__(f"vector of {length} x {element}")
+        self.in_llvm = ir.VectorType(element, length)
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: _Vector) -> None:
+        super().__init__(manager, numba_type, numba_type.in_llvm)
+
+
+_bits, _counts, _values = _Vector(_I64, N_WORDS), _Vector(_I32, N_COUNTS), _Vector(ir.FloatType(), N_VALUES)
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset_bytes: Any, to: _Vector) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    place = builder.gep(builder.bitcast(data, _I8.as_pointer()), [offset_bytes])
+    return builder.bitcast(place, to.in_llvm.as_pointer())
+
+
+def _zero(vector: _Vector) -> Any:
+    @intrinsic
+    def zero(_: Any) -> Any:
+        """Give a vector of zeros."""
+        return vector(), lambda *_: ir.Constant(vector.in_llvm, None)
+
+    return zero
+
+
+def _load(vector: _Vector) -> Any:
+    @intrinsic
+    def load(_: Any, array: Any, offset_bytes: Any) -> Any:
+        """Load the vector at `offset_bytes` of an array."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            loaded = builder.load(_pointer(context, builder, signature.args[0], *arguments, vector))
+            loaded.align = 1
+            return loaded
+
+        return vector(array, types.int64), generate
+
+    return load
+
+
+def _load_frame(vector: _Vector, n_bytes: int) -> Any:
+    @intrinsic
+    def load_frame(_: Any, tile: Any, frames: Any, k: Any, begin: Any) -> Any:
+        """Load the vector of the frame number ``frames[k]`` from a tile that begins, at a cache line, with `begin`."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            numbers = context.make_array(signature.args[1])(context, builder, arguments[1]).data
+            number = builder.zext(builder.load(builder.gep(numbers, [arguments[2]])), _I64)
+            offset = builder.mul(builder.sub(number, arguments[3]), _I64(n_bytes))
+            loaded = builder.load(_pointer(context, builder, signature.args[0], arguments[0], offset, vector))
+            loaded.align = LINE
+            return loaded
+
+        return vector(tile, frames, types.int64, types.int64), generate
+
+    return load_frame
+
+
+def _store(vector: _Vector) -> Any:
+    @intrinsic
+    def store(_: Any, array: Any, offset_bytes: Any, stored: Any) -> Any:
+        """Store a vector at `offset_bytes` of an array."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            instruction = builder.store(
+                arguments[2], _pointer(context, builder, signature.args[0], *arguments[:2], vector)
+            )
+            instruction.align = 1
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, vector), generate
+
+    return store
+
+
+def _combine(name: str, vector: _Vector) -> Any:
+    @intrinsic
+    def operation(_: Any, a: Any, b: Any) -> Any:
+        return vector(a, b), lambda _context, builder, _signature, arguments: getattr(builder, name)(*arguments)
+
+    return operation
+
+
+def _ternary(truth_table: int) -> Any:
+    """One instruction of AVX-512 for any function of three bits."""
+
+    @intrinsic
+    def operation(_: Any, a: Any, b: Any, c: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            function_type = ir.FunctionType(_bits.in_llvm, [_bits.in_llvm] * 3 + [_I32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.avx512.pternlog.q.512")
+            return builder.call(function, [*arguments, _I32(truth_table)])
+
+        return _bits(a, b, c), generate
+
+    return operation
+
+
+no_bits, load_bits, store_bits, load_frame_bits = _zero(_bits), _load(_bits), _store(_bits), _load_frame(_bits, LINE)
+and_bits, or_bits, xor_bits = (_combine(name, _bits) for name in ("and_", "or_", "xor"))
+no_counts, store_counts = _zero(_counts), _store(_counts)
+no_values, load_values, store_values = _zero(_values), _load(_values), _store(_values)
+load_frame_values, add_values = _load_frame(_values, VALUE_BYTES), _combine("fadd", _values)
+
+if HAS_TERNARY_LOGIC:
+    odd, majority = _ternary(0x96), _ternary(0xE8)
+else:
+
+    @njit(inline="always")
+    def odd(a: Any, b: Any, c: Any) -> Any:
+        """Give the lowest bit of the sum of three bits."""
+        return xor_bits(xor_bits(a, b), c)
+
+    @njit(inline="always")
+    def majority(a: Any, b: Any, c: Any) -> Any:
+        """Give the highest bit of the sum of three bits."""
+        return or_bits(and_bits(a, b), and_bits(xor_bits(a, b), c))
+
+
+@intrinsic
+def add_plane(_: Any, counts: Any, bits: Any, weight: Any) -> Any:
+    """Add `weight`, which no count has yet, to those of 64 counts whose bit is set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        counts, bits, weight = arguments
+        is_set = builder.bitcast(bits, ir.VectorType(ir.IntType(1), N_COUNTS))
+        undefined, zeros = ir.Constant(_counts.in_llvm, ir.Undefined), ir.Constant(_counts.in_llvm, None)
+        first = builder.insert_element(undefined, weight, _I32(0))
+        weights = builder.shuffle_vector(first, undefined, zeros)
+        return builder.or_(counts, builder.select(is_set, weights, zeros))
+
+    return _counts(counts, types.uint64, types.uint32), generate
+
+
+@njit(nogil=True)
+def lines(n_bytes: Any) -> Any:
+    """Give fresh bytes that begin at a cache line: vectors across a border of lines cost twice."""
+    room = np.empty(n_bytes + LINE, np.uint8)
+    skip = -room.ctypes.data % LINE
+    return room[skip : skip + n_bytes]

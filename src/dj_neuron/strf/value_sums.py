@@ -1,0 +1,204 @@
+"""Adding up the frames of a graded movie: the cheapest of three ways, for which a small model of costs is kept here.
+
+The sums are those of float32 additions over at most a few thousand frames, gathered in float64, of values less an
+offset near the blocks' means: within 1e-5 of what float64 throughout would give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy import fft, sparse
+
+from dj_neuron.strf._threads import N_CORES, on_all_cores
+from dj_neuron.strf.alignment import HAS_NUMBA
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dj_neuron.strf.alignment import AlignedSpikes
+
+    Ints = NDArray[np.int64]
+    Values = NDArray[np.float32]
+
+Way = Literal["sparse", "dense", "lags"]
+
+_CHUNK_VALUES = 1 << 22  # of the movie, or of the matrix of counts: 16 MiB
+_FRAMES_IN_FLOAT32 = 4096  # added before the sum goes on in float64
+_FRAMES_PER_VISIT = 64  # of a row, at the least, for which a row's sums are fetched
+_BLOCKS_PER_TRANSFORM = 128
+_TRANSFORM_PER_LAG = 4  # length of a transform in spans of lags: what overlaps is lost
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to add: the figures that decide which way is the cheapest.
+
+    Attributes
+    ----------
+    n_entries : int
+        Frames in all rows together.
+    n_rows, n_frames, n_blocks : int
+    n_trains, n_lags : int
+        Where the rows of a train are shifts of each other: how many trains, and from the first lag to the last. Else 0.
+    """
+
+    n_entries: int
+    n_rows: int
+    n_frames: int
+    n_blocks: int
+    n_trains: int = 0
+    n_lags: int = 0
+
+
+# nanoseconds on two cores with AVX-512; only their ratios matter (benchmarks/engine.py, docs/explanation/engine.md)
+_NS_GATHERED = 0.020 if HAS_NUMBA else 0.6  # an entry's block added to its row
+_NS_FETCHED = 0.6  # a block of a row's sums fetched and put back
+_NS_MULTIPLIED = 0.011  # a place in the matrix of counts times a block
+_NS_TRANSFORMED = 0.45  # a value in a transform, for each doubling of its length
+_NS_CORRELATED = 0.045  # a frequency of a train times one of a block
+
+
+def costs(work: Work) -> dict[Way, float]:
+    """Estimate what each way that can be gone costs, in nanoseconds on the machine where the model was measured."""
+    n_values = work.n_frames * work.n_blocks
+    visits = work.n_rows * work.n_blocks
+    found: dict[Way, float] = {
+        "sparse": _NS_GATHERED * work.n_entries * work.n_blocks
+        + _NS_FETCHED * visits * -(-work.n_frames // _chunk_frames(work)),
+        "dense": _NS_MULTIPLIED * work.n_rows * n_values,
+    }
+    if work.n_lags:
+        length = _transform_length(work.n_lags)
+        waste = length / (length - work.n_lags + 1)
+        transformed = n_values * waste + work.n_trains * work.n_blocks * length
+        found["lags"] = (
+            _NS_TRANSFORMED * transformed * np.log2(length) + _NS_CORRELATED * work.n_trains * n_values * waste
+        )
+    return found
+
+
+def add_values(
+    values: Values, spikes: AlignedSpikes, lags: Ints, sums: NDArray[np.float64], way: Way | None = None
+) -> None:
+    """Add to every row of sums the frames of that row.
+
+    Parameters
+    ----------
+    values : array (n_frames, n_blocks) of float32
+    spikes : AlignedSpikes
+        Of these frames.
+    lags : array (n_delays,) of int64
+        The delays in whole frames; where delays are not, rows are not shifts of each other, which is looked at.
+    sums : array (n_rows, n_blocks) of float64
+        Added to.
+    way : {"sparse", "dense", "lags"}, optional
+        Gather the frames of each row; multiply with the matrix of counts; correlate by Fourier transforms, if the
+        rows are shifts. By default the one that costs the least by :func:`costs`.
+    """
+    n_rows = sums.shape[0] - 1  # the last row is every frame once
+    sums[-1] += values.sum(axis=0, dtype=np.float64)
+    if not n_rows:
+        return
+    trains = _as_trains(spikes, lags) if way in {None, "lags"} else None
+    if way is None:
+        estimates = costs(_work(values, spikes, trains, lags))
+        way = min((cost, name) for name, cost in estimates.items())[1]
+    if way == "lags":
+        if trains is None:
+            raise ValueError("the rows are not shifts of each other, expected delays in whole frames")
+        _correlate(values, trains, lags, sums[:-1])
+    elif way == "sparse" and HAS_NUMBA:
+        _gather(values, spikes, sums[:-1])
+    else:
+        _multiply(values, spikes, sums[:-1], is_sparse=way == "sparse")
+
+
+def _work(values: Values, spikes: AlignedSpikes, trains: list[Ints] | None = None, lags: Ints | None = None) -> Work:
+    n_frames, n_blocks = values.shape
+    shifts = (0, 0) if trains is None or lags is None else (len(trains), int(np.ptp(lags)) + 1)
+    return Work(int(spikes.sizes[:-1].sum()), spikes.sizes.size - 1, n_frames, n_blocks, *shifts)
+
+
+def _chunk_frames(work: Work) -> int:
+    """Give how many frames are gathered from at a time: few stay in cache, many spare visits to the sums."""
+    wanted = _FRAMES_PER_VISIT * work.n_rows * work.n_frames // max(work.n_entries, 1)
+    most = max(min(_FRAMES_IN_FLOAT32, 2 * _CHUNK_VALUES // work.n_blocks), 1)
+    return int(min(max(wanted, 1024), most, work.n_frames))
+
+
+def _gather(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64]) -> None:
+    from dj_neuron.strf._align_kernel import cut_rows  # noqa: PLC0415 - numba takes a second to import
+    from dj_neuron.strf._value_kernel import N_VALUES, add_frames  # noqa: PLC0415
+
+    n_rows, n_frames = len(sums), len(values)
+    first, sizes = spikes.first[:n_rows], spikes.sizes[:n_rows]
+    step = _chunk_frames(_work(values, spikes))
+    cuts = np.empty((n_rows, -(-n_frames // step) + 2), np.int64)
+    cut_rows(first, sizes, spikes.frames, step, 1, 1, cuts)
+    n_tiles = -(-values.shape[1] // N_VALUES)
+    n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
+    for number, begin in enumerate(range(0, n_frames, step)):
+        chunk = values[begin : begin + step]
+        edges = np.ascontiguousarray(cuts[:, number : number + 2])
+        on_all_cores(add_frames, n_tiles * n_shares, n_shares, chunk, edges, spikes.frames, begin, sums)
+
+
+def _multiply(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64], *, is_sparse: bool) -> None:
+    n_rows, n_frames = len(sums), len(values)
+    columns = np.concatenate([spikes.row(row) for row in range(n_rows)]).astype(np.int64)
+    edges = np.concatenate([[0], np.cumsum(spikes.sizes[:n_rows])])
+    counts = sparse.csr_array((np.ones(columns.size, np.float32), columns, edges), shape=(n_rows, n_frames))
+    step = max(min(_FRAMES_IN_FLOAT32, _CHUNK_VALUES // max(n_rows, values.shape[1])), 1)
+    for begin in range(0, n_frames, step):
+        chunk = counts[:, begin : begin + step]
+        sums += (chunk if is_sparse else chunk.toarray()) @ values[begin : begin + step]
+
+
+def _as_trains(spikes: AlignedSpikes, lags: Ints) -> list[Ints] | None:
+    """Give the frames of each train's spikes at lag 0, if its rows are these less the lags; they may be outside."""
+    n_frames, n_trains = int(spikes.sizes[-1]), (spikes.sizes.size - 1) // max(lags.size, 1)
+    if lags.size < 2 or np.unique(lags).size < lags.size:
+        return None
+    trains = []
+    for train in range(n_trains):
+        rows = [spikes.row(train * lags.size + place).astype(np.int64) + lag for place, lag in enumerate(lags)]
+        pieces, seen_to = [], -np.inf
+        for place in np.argsort(lags):
+            pieces.append(rows[place][rows[place] >= seen_to])
+            seen_to = lags[place] + n_frames
+        whole = np.concatenate(pieces)
+        edges = np.searchsorted(whole, np.stack((lags, lags + n_frames)))
+        if any(not np.array_equal(row, whole[low:high]) for row, low, high in zip(rows, *edges, strict=True)):
+            return None
+        trains.append(whole)
+    return trains
+
+
+def _transform_length(n_lags: int) -> int:
+    return int(fft.next_fast_len(_TRANSFORM_PER_LAG * n_lags, real=True))
+
+
+def _correlate(values: Values, trains: list[Ints], lags: Ints, sums: NDArray[np.float64]) -> None:
+    """Correlate counts with values at all lags at once, piece by piece of the movie (overlap-save)."""
+    n_frames, n_blocks = values.shape
+    n_lags = int(np.ptp(lags)) + 1
+    length = _transform_length(n_lags)
+    hop = length - n_lags + 1
+    n_pieces = -(-n_frames // hop)
+    counts = np.zeros((len(trains), (n_pieces - 1) * hop + length), np.float32)
+    for number, train in enumerate(trains):
+        counts[number] = np.bincount(train - lags.min(), minlength=counts.shape[1])
+    pieces = np.lib.stride_tricks.sliding_window_view(counts, length, axis=1)[:, ::hop]
+    # (frequency, train, piece) times (frequency, piece, block): one product for every frequency
+    of_trains = np.ascontiguousarray(fft.rfft(pieces, axis=2, workers=N_CORES).transpose(2, 0, 1))
+    by_train = sums.reshape(len(trains), lags.size, n_blocks)
+    for first in range(0, n_blocks, _BLOCKS_PER_TRANSFORM):
+        tile = slice(first, min(first + _BLOCKS_PER_TRANSFORM, n_blocks))
+        padded = np.zeros((n_pieces, hop, tile.stop - first), np.float32)
+        padded.reshape(n_pieces * hop, -1)[:n_frames] = values[:, tile]
+        of_blocks = fft.rfft(padded, n=length, axis=1, workers=N_CORES).conj().transpose(1, 0, 2)
+        correlated = fft.irfft(of_trains @ np.ascontiguousarray(of_blocks), n=length, axis=0, workers=N_CORES)
+        by_train[:, :, tile] += correlated[lags - lags.min()].transpose(1, 0, 2)
