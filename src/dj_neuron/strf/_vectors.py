@@ -67,7 +67,7 @@ def _load(vector: _Vector) -> Any:
         """Load the vector at `offset_bytes` of an array."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            loaded = builder.load(_pointer(context, builder, signature.args[0], *arguments, vector))
+            loaded = builder.load(_pointer(context, builder, signature.args[0], arguments[0], arguments[1], vector))
             loaded.align = 1
             return loaded
 
@@ -100,9 +100,8 @@ def _store(vector: _Vector) -> Any:
         """Store a vector at `offset_bytes` of an array."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            instruction = builder.store(
-                arguments[2], _pointer(context, builder, signature.args[0], *arguments[:2], vector)
-            )
+            place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], vector)
+            instruction = builder.store(arguments[2], place)
             instruction.align = 1
             return context.get_dummy_value()
 
