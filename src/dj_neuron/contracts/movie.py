@@ -6,16 +6,32 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 _CHUNK_VALUES = 1 << 22  # how many blocks of a movie are looked at in one go
+
+
+class Slices(Protocol):
+    """Anything that gives arrays for slices along its first axis: an array, or one in a file larger than memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes, time first."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def __getitem__(self, frames: slice, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,9 +44,10 @@ class Movie:
     ----------
     shape : tuple of int
         ``(n_frames, n_y, n_x)`` in blocks.
-    data : array
+    data : array or Slices
         For two levels, packed bits ``(n_frames, ceil(n_y * n_x / 8))`` uint8, least significant
-        bit first, 1 = the higher level. Otherwise the values ``(n_frames, n_y, n_x)``.
+        bit first, 1 = the higher level. Otherwise the values ``(n_frames, n_y, n_x)``. What is not an array in
+        memory is read in slices, as it is needed.
     levels : tuple of float, optional
         The lower and the higher level of a packed movie; None for a graded one.
     block_size_px : tuple of int
@@ -40,7 +57,7 @@ class Movie:
     """
 
     shape: tuple[int, int, int]
-    data: NDArray[Any]
+    data: NDArray[Any] | Slices
     levels: tuple[float, float] | None = None
     block_size_px: tuple[int, int] = (1, 1)
     screen_size_px: tuple[int, int] = (0, 0)
@@ -49,7 +66,7 @@ class Movie:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise ContractError(f"movie has shape {self.shape}, expected (n_frames, n_y, n_x), each at least 1")
         expected = self.shape if self.levels is None else (self.n_frames, -(-self.n_blocks // 8))
-        if self.data.shape != expected:
+        if tuple(self.data.shape) != expected:
             raise ContractError(f"movie data have shape {self.data.shape}, expected {expected}")
         if min(self.block_size_px) < 1:
             raise ContractError(f"block size is {self.block_size_px} screen pixels, expected at least 1")
@@ -61,12 +78,13 @@ class Movie:
                 f"{self.n_x} x {self.n_y} blocks of {self.block_size_px} screen pixels cover {extent}, "
                 f"but the screen is {self.screen_size_px} (width, height)"
             )
-        self.data.flags.writeable = False
+        if isinstance(self.data, np.ndarray):
+            self.data.flags.writeable = False
 
     @classmethod
     def from_frames(
         cls,
-        frames: ArrayLike,
+        frames: ArrayLike | Slices,
         *,
         block_size_px: tuple[int, int] = (1, 1),
         screen_size_px: tuple[int, int] = (0, 0),
@@ -75,28 +93,30 @@ class Movie:
 
         Parameters
         ----------
-        frames : array (n_frames, n_y, n_x)
-            Finite numbers or booleans. The values are kept as they are (see :meth:`as_contrast`).
+        frames : array or Slices (n_frames, n_y, n_x)
+            Finite numbers or booleans. The values are kept as they are (see :meth:`as_contrast`). A graded movie that
+            is not an array in memory stays where it is; a two-level one is packed into memory.
 
         Raises
         ------
         ContractError
             If the array is not three-dimensional, is empty, or holds values that are not finite numbers.
         """
-        frames = np.asarray(frames)
-        if frames.ndim != 3 or frames.size == 0:
-            raise ContractError(f"frames have shape {frames.shape}, expected (n_frames, n_y, n_x), none of them 0")
-        if frames.dtype.kind not in "biuf":
-            raise ContractError(f"frames are {frames.dtype}, expected real numbers or booleans")
-        low, high = frames.min(), frames.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            bad = np.argwhere(~np.isfinite(frames))[0]
-            raise ContractError(f"frame {bad[0]} is not finite at row {bad[1]}, column {bad[2]}")
-        packed = _packed_bits(frames, low, high)
+        is_in_memory = isinstance(frames, np.ndarray) or not (hasattr(frames, "shape") and hasattr(frames, "dtype"))
+        values: Any = np.asarray(frames) if is_in_memory else frames
+        if len(values.shape) != 3 or 0 in values.shape:
+            raise ContractError(f"frames have shape {values.shape}, expected (n_frames, n_y, n_x), none of them 0")
+        if values.dtype.kind not in "biuf":
+            raise ContractError(f"frames are {values.dtype}, expected real numbers or booleans")
+        low, high = _extremes(values)
+        data: Any = _packed_bits(values, low, high)
+        levels = None if data is None else (float(low), float(high))
+        if data is None:
+            data = values.astype(values.dtype.newbyteorder("=")) if is_in_memory else values
         return cls(
-            shape=(int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2])),
-            data=frames.astype(frames.dtype.newbyteorder("=")) if packed is None else packed,
-            levels=None if packed is None else (float(low), float(high)),
+            shape=(int(values.shape[0]), int(values.shape[1]), int(values.shape[2])),
+            data=data,
+            levels=levels,
             block_size_px=block_size_px,
             screen_size_px=screen_size_px,
         )
@@ -132,16 +152,25 @@ class Movie:
         """sha256 of content and geometry, in hexadecimal: equal movies have equal hashes."""
         head = f"{self.shape} {self.levels} {self.data.dtype.str} {self.block_size_px} {self.screen_size_px}"
         digest = hashlib.sha256(head.encode())
-        digest.update(np.ascontiguousarray(self.data).data)
+        for chunk in _chunks(self.data):
+            digest.update(np.ascontiguousarray(chunk).data)
         return digest.hexdigest()
 
     def frames(self, start: int = 0, stop: int | None = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Values of frames ``start`` to ``stop`` as ``(n, n_y, n_x)`` of `dtype`."""
-        data = self.data[start:stop]
+        data = np.asarray(self.data[start:stop])
         if self.levels is None:
             return data.astype(dtype)
         bits = np.unpackbits(data, axis=1, count=self.n_blocks, bitorder="little")
         return np.asarray(self.levels, dtype)[bits].reshape(len(data), self.n_y, self.n_x)
+
+    def extremes(self) -> tuple[float, float]:
+        """Find the lowest and the highest value that occur."""
+        if self.levels is None:
+            low, high = _extremes(self.data)
+            return float(low), float(high)
+        n_high = sum(int(np.bitwise_count(chunk).sum(dtype=np.int64)) for chunk in _chunks(self.data))
+        return self.levels[n_high == self.n_frames * self.n_blocks], self.levels[n_high > 0]
 
     def as_contrast(self, black: float | None = None, white: float | None = None) -> Movie:
         """Rescale the values so that black is -1 and white is +1.
@@ -166,7 +195,7 @@ class Movie:
             low, high = (2 * (level - black) / (white - black) - 1 for level in self.levels)
             return replace(self, levels=(low, high)) if low < high else self._inverted((high, low))
         if black is None or white is None:
-            low, high = float(self.data.min()), float(self.data.max())
+            low, high = self.extremes()
             if low >= -1 and high <= 1:
                 return self
             raise ContractError(
@@ -174,10 +203,11 @@ class Movie:
                 "or the values of black and white"
             )
         _check_black_and_white(black, white)
-        return replace(self, data=(2 * (self.data.astype(np.float32) - black) / (white - black) - 1).astype(np.float32))
+        rescaled = _Rescaled(self.data, black, white)
+        return replace(self, data=rescaled[:] if isinstance(self.data, np.ndarray) else rescaled)
 
     def _inverted(self, levels: tuple[float, float]) -> Movie:
-        bits = np.unpackbits(self.data, axis=1, count=self.n_blocks, bitorder="little")
+        bits = np.unpackbits(np.asarray(self.data[:]), axis=1, count=self.n_blocks, bitorder="little")
         return replace(self, data=np.packbits(1 - bits, axis=1, bitorder="little"), levels=levels)
 
     def __repr__(self) -> str:
@@ -190,15 +220,43 @@ def _check_black_and_white(black: float, white: float) -> None:
         raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
 
 
-def _packed_bits(frames: NDArray[Any], low: Any, high: Any) -> NDArray[np.uint8] | None:
-    n_frames = frames.shape[0]
-    n_blocks = frames[0].size
-    packed = np.empty((n_frames, -(-n_blocks // 8)), np.uint8)
-    step = max(1, _CHUNK_VALUES // n_blocks)
-    for start in range(0, n_frames, step):
-        chunk = frames[start : start + step]
+class _Rescaled:
+    """Values in contrast, worked out slice by slice."""
+
+    def __init__(self, values: NDArray[Any] | Slices, black: float, white: float) -> None:
+        self._values, self._black, self._white = values, black, white
+        self.shape, self.dtype = tuple(values.shape), np.dtype(np.float32)
+
+    def __getitem__(self, frames: slice) -> NDArray[np.float32]:
+        values = np.asarray(self._values[frames]).astype(np.float32)
+        return (2 * (values - self._black) / (self._white - self._black) - 1).astype(np.float32)
+
+
+def _chunks(values: NDArray[Any] | Slices) -> Iterator[NDArray[Any]]:
+    step = max(1, _CHUNK_VALUES // math.prod(values.shape[1:]))
+    for start in range(0, values.shape[0], step):
+        yield np.asarray(values[start : start + step])
+
+
+def _extremes(frames: NDArray[Any] | Slices) -> tuple[Any, Any]:
+    """Find the lowest and the highest value; raise ContractError if one is not finite."""
+    found, n_before = [], 0
+    for chunk in _chunks(frames):
+        low, high = chunk.min(), chunk.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            bad = np.argwhere(~np.isfinite(chunk))[0]
+            raise ContractError(f"frame {n_before + bad[0]} is not finite at row {bad[1]}, column {bad[2]}")
+        found.append((low, high))
+        n_before += len(chunk)
+    lows, highs = zip(*found, strict=True)
+    return min(lows), max(highs)
+
+
+def _packed_bits(frames: NDArray[Any] | Slices, low: Any, high: Any) -> NDArray[np.uint8] | None:
+    packed = []
+    for chunk in _chunks(frames):
         is_high = chunk == high
         if not (is_high | (chunk == low)).all():
             return None
-        packed[start : start + step] = np.packbits(is_high.reshape(len(chunk), -1), axis=1, bitorder="little")
-    return packed
+        packed.append(np.packbits(is_high.reshape(len(chunk), -1), axis=1, bitorder="little"))
+    return np.concatenate(packed)

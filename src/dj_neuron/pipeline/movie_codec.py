@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import Any
+import math
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +14,53 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Movie
 from dj_neuron.errors import DatabaseError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+IN_MEMORY_BYTES = 1 << 28  # a movie up to this size is read at once: 256 MiB
+_CHUNK_BYTES = 1 << 24  # frames with a checksum of their own: 16 MiB
+
+
+class StoredFrames:
+    """The data of a movie in a store: slices along time are read, and verified, when they are asked for."""
+
+    def __init__(self, metadata: dict[str, Any], backend: Any) -> None:
+        self.shape, self.dtype = tuple(metadata["data_shape"]), np.dtype(metadata["dtype"])
+        self._metadata, self._backend = metadata, backend
+
+    def __getitem__(self, frames: slice) -> NDArray[Any]:
+        begin, end, step = frames.indices(self.shape[0])
+        if step != 1:
+            raise ValueError(f"every {step}th frame of a stored movie, expected a slice without a step")
+        n_in_chunk = self._metadata["chunk_frames"]
+        first, last = begin // n_in_chunk, -(-end // n_in_chunk)
+        start = first * n_in_chunk
+        found = np.empty((max(min(last * n_in_chunk, self.shape[0]) - start, 0), *self.shape[1:]), self.dtype)
+        if found.size:
+            self._read(found, first, last)
+        return found[begin - start : end - start]
+
+    def _read(self, found: NDArray[Any], first: int, last: int) -> None:
+        path, store = self._metadata["path"], self._metadata["store"]
+        n_in_chunk = self._metadata["chunk_frames"]
+        frame_bytes = found[0].nbytes
+        try:
+            with self._backend.open(path) as file:
+                file.seek(self._metadata["header_bytes"] + first * n_in_chunk * frame_bytes)
+                for number in range(first, last):
+                    chunk = found[(number - first) * n_in_chunk : (number + 1 - first) * n_in_chunk]
+                    content = file.read(chunk.nbytes)
+                    if hashlib.sha256(content).hexdigest() != self._metadata["chunk_sha256"][number]:
+                        raise DatabaseError(f"movie {path} in the store {store!r} is damaged: its checksum differs")
+                    chunk[...] = np.frombuffer(content, self.dtype).reshape(chunk.shape)
+        except (dj.errors.MissingExternalFile, OSError) as error:
+            raise DatabaseError(f"movie {path} is missing from the store {store!r}") from error
+
 
 class StoredMovie:
-    """A movie in a store; :meth:`load` reads it and verifies its checksum."""
+    """A movie in a store; :meth:`load` reads it and verifies its checksums."""
 
     __slots__ = ("_backend", "metadata")
 
@@ -29,24 +75,17 @@ class StoredMovie:
         return n_frames, n_y, n_x
 
     def load(self) -> Movie:
-        """Read the movie from its store.
+        """Read the movie from its store: at once if it is small, else in slices as they are needed.
 
         Raises
         ------
         DatabaseError
-            If its object is missing or damaged.
+            If its object is missing or damaged; of a large movie, when the slice is read.
         """
-        path, store = self.metadata["path"], self.metadata["store"]
-        try:
-            content = self._backend.get_buffer(path)
-        except (dj.errors.MissingExternalFile, OSError) as error:
-            raise DatabaseError(f"movie {path} is missing from the store {store!r}") from error
-        if hashlib.sha256(content).hexdigest() != self.metadata["sha256"]:
-            raise DatabaseError(f"movie {path} in the store {store!r} is damaged: its checksum differs")
-        levels = self.metadata["levels"]
+        levels, frames = self.metadata["levels"], StoredFrames(self.metadata, self._backend)
         return Movie(
             shape=self.shape,
-            data=np.load(io.BytesIO(content), allow_pickle=False),
+            data=frames[:] if self.metadata["n_bytes"] <= IN_MEMORY_BYTES else frames,
             levels=None if levels is None else tuple(levels),
             block_size_px=tuple(self.metadata["block_size_px"]),
             screen_size_px=tuple(self.metadata["screen_size_px"]),
@@ -62,7 +101,7 @@ class MovieCodec(dj.SchemaCodec):
 
     The object in the store is a ``.npy`` file of :attr:`Movie.data` named by its content, in the part of the store
     where DataJoint's garbage collector looks for what columns of a SchemaCodec refer to. The column holds its
-    path, checksum and what else makes the movie.
+    path, checksums (one for each 16 MiB of frames, so that slices are verified too) and what else makes the movie.
     """
 
     name = "movie"
@@ -81,27 +120,29 @@ class MovieCodec(dj.SchemaCodec):
         store_name: str | None = None,
     ) -> dict[str, Any]:
         """Write the movie to the store unless its content is there already."""
-        buffer = io.BytesIO()
-        np.save(buffer, value.data, allow_pickle=False)
-        content = buffer.getvalue()
-        sha256 = hashlib.sha256(content).hexdigest()
+        content, chunk_sha256, n_bytes = hashlib.sha256(), [], 0
+        for chunk in _npy_chunks(value):
+            content.update(chunk)
+            chunk_sha256.append(hashlib.sha256(chunk).hexdigest())
+            n_bytes += chunk.nbytes
+        sha256 = content.hexdigest()
         config = self._codec_config(key, context)
         schema, table, field, _ = self._extract_context(key, context)
         prefix = config.get_store_spec(store_name)["schema_prefix"].strip("/")
         path = "/".join(part for part in (prefix, schema, table, field, f"{sha256}.npy") if part)
         backend = self._get_backend(store_name, config=config)
         if not backend.exists(path):
-            try:
-                backend.put_buffer(content, path)
-            except FileNotFoundError:
-                # another process moved the same content into place first
-                if not backend.exists(path):
-                    raise
+            _write(backend, path, value)
         return {
             "path": path,
             "store": store_name,
             "sha256": sha256,
-            "n_bytes": len(content),
+            "n_bytes": n_bytes,
+            "header_bytes": len(_npy_header(value)),
+            "chunk_frames": _chunk_frames(value),
+            "chunk_sha256": chunk_sha256[1:],  # of the frames, without the header
+            "dtype": value.data.dtype.str,
+            "data_shape": list(value.data.shape),
             "shape": list(value.shape),
             "levels": None if value.levels is None else list(value.levels),
             "block_size_px": list(value.block_size_px),
@@ -113,3 +154,40 @@ class MovieCodec(dj.SchemaCodec):
     ) -> StoredMovie:
         """Give a lazy reference."""
         return StoredMovie(stored, self._get_backend(stored["store"], config=self._codec_config(key, context)))
+
+
+def _npy_header(movie: Movie) -> bytes:
+    buffer = io.BytesIO()
+    head = {"descr": movie.data.dtype.str, "fortran_order": False, "shape": tuple(movie.data.shape)}
+    np.lib.format.write_array_header_1_0(buffer, head)
+    return buffer.getvalue()
+
+
+def _chunk_frames(movie: Movie) -> int:
+    return max(1, _CHUNK_BYTES // (math.prod(movie.data.shape[1:]) * movie.data.dtype.itemsize))
+
+
+def _npy_chunks(movie: Movie) -> Iterator[memoryview]:
+    """Give the content of the movie's ``.npy`` file: the header, then some frames at a time."""
+    yield memoryview(_npy_header(movie))
+    step = _chunk_frames(movie)
+    for begin in range(0, movie.n_frames, step):
+        chunk = np.ascontiguousarray(movie.data[begin : begin + step])
+        yield chunk.reshape(-1).data.cast("B")
+
+
+def _write(backend: Any, path: str, movie: Movie) -> None:
+    """Write an object that is there as a whole or not at all."""
+    # object stores show an object when it is complete; a file system shows it at once, so it gets its name at the end
+    is_file = backend.protocol == "file"
+    unfinished = f"{path}.{uuid.uuid4().hex}.part" if is_file else path
+    try:
+        with backend.open(unfinished, "wb") as file:
+            for chunk in _npy_chunks(movie):
+                file.write(chunk)
+        if is_file:
+            backend.fs.mv(backend._full_path(unfinished), backend._full_path(path))
+    except BaseException:
+        if is_file and backend.exists(unfinished):
+            backend.remove(unfinished)
+        raise

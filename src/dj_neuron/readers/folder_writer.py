@@ -150,10 +150,8 @@ def _write_movie(movie: Movie, path: Path) -> None:
 
 def _shows_its_contrast(movie: Movie) -> bool:
     """Tell whether a reader arrives at the movie's contrast from its values alone."""
-    if movie.levels is None:
-        return bool(movie.data.min() >= -1 and movie.data.max() <= 1)
-    n_white = int(np.bitwise_count(movie.data).sum(dtype=np.int64))
-    return movie.levels == (-1.0, 1.0) and 0 < n_white < movie.n_frames * movie.n_blocks
+    low, high = movie.extremes()
+    return (low >= -1 and high <= 1) if movie.levels is None else (low, high) == movie.levels == (-1.0, 1.0)
 
 
 def _array_name(neuron_id: int) -> str:

@@ -8,6 +8,7 @@ import tokenize
 import tomllib
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import ArrayHeader, contract_errors_at
+from dj_neuron.readers.array_file import ArrayFile
 from dj_neuron.readers.folder_toml import SESSION_FILE, check_session_table
 from dj_neuron.readers.folder_writer import write_recording_folder
 
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dj_neuron.contracts.movie import Slices
+
 __all__ = ["RecordingFolderReader", "write_recording_folder"]
 
 _NEURON = re.compile(r"neuron_0*([1-9]\d{0,8})")
+_IN_MEMORY_BYTES = 1 << 28  # a movie's file up to this size is read at once: 256 MiB
 _FILE_KEYS = ("movie", "spikes", "frame_times")
 _NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
     *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError),
@@ -126,7 +131,7 @@ def _stimulation(folder: Path, record: dict[str, Any], labels: dict[int, str]) -
 
 
 def _movie(folder: Path, record: dict[str, Any], place: str) -> Movie:
-    frames = _npy(folder, record["movie"], place)
+    frames = _frames(folder, record["movie"], place)
     with contract_errors_at(f"{place}: {record['movie']}"):
         movie = Movie.from_frames(
             frames,
@@ -138,7 +143,7 @@ def _movie(folder: Path, record: dict[str, Any], place: str) -> Movie:
         black, white = float(record["black"]), float(record["white"])
         only_level = movie.levels[0] if movie.levels and movie.levels[0] == movie.levels[1] else None
         if frames.dtype.kind in "biu" and only_level in {black, white}:
-            data = movie.data if only_level == white else np.zeros_like(movie.data)
+            data = movie.data if only_level == white else np.zeros_like(movie.data[:])
             return replace(movie, data=data, levels=(-1.0, 1.0))
         return movie if (black, white) == (-1, 1) else movie.as_contrast(black, white)
 
@@ -191,6 +196,15 @@ def _neuron_id(name: str, place: str) -> int:
     if match is None:
         raise ReadError(f"{place}: {name!r} is no neuron, expected a name like 'neuron_003'")
     return int(match[1])
+
+
+def _frames(folder: Path, reference: str, place: str) -> NDArray[Any] | Slices:
+    """Leave a large movie in its file."""
+    path = _inside(folder, reference, place)
+    if path.stat().st_size > _IN_MEMORY_BYTES:
+        with suppress(*_NOT_AN_ARRAY):  # what cannot be read in slices is read at once, or refused below
+            return ArrayFile(path)
+    return _npy(folder, reference, place)
 
 
 def _npy(folder: Path, reference: str, place: str) -> NDArray[Any]:

@@ -73,7 +73,7 @@ def count_with_numpy(movie: Movie, spikes: AlignedSpikes, counts: Floats | None 
     counts = np.zeros((spikes.sizes.size, movie.n_blocks)) if counts is None else counts
     n_words = -(-movie.n_blocks // 64)
     packed = np.zeros((movie.n_frames + 1, 8 * n_words), np.uint8)  # the last frame is the empty one of the padding
-    packed[:-1, : movie.data.shape[1]] = movie.data
+    packed[:-1, : movie.data.shape[1]] = movie.data[:]
     words = packed.view(np.uint64)
     # rows of similar length are counted together, which takes fewer calls of NumPy
     order = np.argsort(spikes.sizes, kind="stable")
