@@ -146,10 +146,8 @@ class StrfEstimation(dj.Computed):
                 "duration_s": duration_s,
             }
         )
-        z = average.z
         self.Strf.insert(
-            _strf_row(key, neuron_id, average, i, find_peak(z[i], average.delays_s, frame_duration_s))
-            for i, neuron_id in enumerate(neuron_ids)
+            _strf_row(key, neuron_id, average.of_neuron(i), frame_duration_s) for i, neuron_id in enumerate(neuron_ids)
         )
 
 
@@ -161,16 +159,19 @@ def _from_text(text: str) -> NDArray[np.float64]:
     return np.frombuffer(bytes.fromhex(text), np.float64)
 
 
-def _strf_row(key: dict[str, Any], neuron_id: int, average: SpikeTriggeredAverage, i: int, peak: Any) -> dict[str, Any]:
+def _strf_row(
+    key: dict[str, Any], neuron_id: int, average: SpikeTriggeredAverage, frame_duration_s: float
+) -> dict[str, Any]:
+    peak = find_peak(average.z[0], average.delays_s, frame_duration_s)
     return {
         **key,
         "neuron_id": neuron_id,
-        "strf": average.values[i].astype(np.float32),
-        "error_factor": average.error_factor[i],
-        "n_used": average.ledger.n_used[i],
-        "n_before_onset": average.ledger.n_before_onset[i],
-        "n_after_end": average.ledger.n_after_end[i],
-        "n_in_gap": average.ledger.n_in_gap[i],
+        "strf": average.values[0].astype(np.float32),
+        "error_factor": average.error_factor[0],
+        "n_used": average.ledger.n_used[0],
+        "n_before_onset": average.ledger.n_before_onset[0],
+        "n_after_end": average.ledger.n_after_end[0],
+        "n_in_gap": average.ledger.n_in_gap[0],
         "peak_z": peak and peak.z,
         "peak_delay_s": peak and peak.delay_s,
         "peak_row_idx": peak and peak.row_idx,

@@ -17,7 +17,7 @@ from dj_neuron.strf._vectors import (
     store_values,
 )
 
-__all__ = ["N_VALUES", "add_frames"]
+__all__ = ["N_VALUES", "add_frames", "add_moments", "count_frames"]
 
 
 @njit(nogil=True, cache=True)
@@ -60,3 +60,22 @@ def add_frames(
                 store_values(added, 0, total)
                 for block in range(width):
                     sums[row, first_block + block] += added[block]
+
+
+@njit(nogil=True, cache=True)
+def count_frames(part: Any, n_parts: Any, cuts: Any, frames: Any, begin: Any, counts: Any) -> None:
+    """Add to ``counts[row, frame - begin]`` how often the row holds the frame, in every `n_parts`-th row."""
+    for row in range(part, cuts.shape[0], n_parts):
+        for k in range(cuts[row, 0], cuts[row, 1]):
+            counts[row, np.int64(frames[k]) - begin] += 1
+
+
+@njit(nogil=True, cache=True)
+def add_moments(part: Any, n_parts: Any, values: Any, moments: Any) -> None:
+    """Add to ``moments[part]`` sum and sum of squares of every block, (2, n_blocks), over a share of the frames."""
+    n_frames, n_blocks = values.shape
+    for frame in range(n_frames * part // n_parts, n_frames * (part + 1) // n_parts):
+        for block in range(n_blocks):
+            value = np.float64(values[frame, block])
+            moments[part, 0, block] += value
+            moments[part, 1, block] += value * value

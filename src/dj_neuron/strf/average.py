@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.contracts import Movie, SpikeTrain
+from dj_neuron.contracts import Movie, SpikeLedger, SpikeTrain
 from dj_neuron.errors import AlignmentError
 from dj_neuron.strf.bit_counter import average_levels
 from dj_neuron.strf.frame_sums import sum_frames
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from dj_neuron.contracts import SpikeLedger
     from dj_neuron.strf.frame_clock import FrameClock, FrameRule
     from dj_neuron.strf.frame_sums import FrameSums
 
@@ -58,6 +57,16 @@ class SpikeTriggeredAverage:
     def n_used(self) -> Ints:
         """Spikes that count, ``(n_neurons, n_delays)``: the divisor of every average."""
         return self.ledger.n_used
+
+    def of_neuron(self, i: int) -> SpikeTriggeredAverage:
+        """Give the estimates of the neuron at place `i` alone, as views."""
+        of_ledger = (getattr(self.ledger, name)[i : i + 1] for name in SpikeLedger.__annotations__)
+        return replace(
+            self,
+            values=self.values[i : i + 1],
+            ledger=SpikeLedger(*of_ledger),
+            error_factor=self.error_factor[i : i + 1],
+        )
 
     @property
     def standard_error(self) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from dj_neuron.contracts import SpikeLedger
 from dj_neuron.strf.alignment import align
 from dj_neuron.strf.bit_counter import count_high
-from dj_neuron.strf.value_sums import add_values
+from dj_neuron.strf.value_sums import add_moments, add_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,10 +76,10 @@ def sum_frames(
             sums = count_high(part, spikes, sums)
             continue
         if begin == 0:
-            offset = part.frames(0, 256, np.float64).mean(axis=0).ravel().astype(np.float32).astype(np.float64)
+            offset = _offset(part)
         values = _values(part, offset)
-        squares += np.einsum("fb,fb->b", values, values, dtype=np.float64)
-        add_values(values, spikes, lags, sums)
+        add_moments(values, sums[-1], squares)
+        add_values(values, spikes, lags, sums[:-1])
     assert sums is not None  # noqa: S101 - a movie has a frame
     ledger = SpikeLedger(*(sum(getattr(part, name) for part in ledgers) for name in SpikeLedger.__annotations__))
     return FrameSums(sums, offset, sums[-1] if movie.levels is not None else squares, ledger, square_counts)
@@ -93,7 +93,16 @@ def _parts(movie: Movie, trains: Sequence[Floats], n_delays: int) -> Iterator[tu
         yield begin, min(begin + step, movie.n_frames)
 
 
+def _offset(part: Movie) -> Floats:
+    """Give what to take off so that float32 does: nothing where the blocks vary more than they are away from zero."""
+    first = part.frames(0, 256, np.float64).reshape(-1, part.n_blocks)
+    mean = first.mean(axis=0).astype(np.float32).astype(np.float64)
+    return np.zeros_like(mean) if (np.abs(mean) <= first.std(axis=0)).all() else mean
+
+
 def _values(part: Movie, offset: Floats) -> NDArray[np.float32]:
+    if not offset.any():
+        return np.ascontiguousarray(part.data[:], np.float32).reshape(-1, part.n_blocks)
     values = np.empty((part.n_frames, part.n_blocks), np.float32)
     step = max(1, (1 << 20) // part.n_blocks)
     for begin in range(0, part.n_frames, step):

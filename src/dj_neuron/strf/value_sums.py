@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 Way = Literal["sparse", "dense", "lags"]
 
-_CHUNK_VALUES = 1 << 22  # of the movie, or of the matrix of counts: 16 MiB
-_FRAMES_IN_FLOAT32 = 4096  # added before the sum goes on in float64
+_CHUNK_VALUES = 1 << 24  # of the movie, or of the matrix of counts: 64 MiB
+_FRAMES_IN_FLOAT32 = 4096  # added one by one before the sum goes on in float64
+_FRAMES_MULTIPLIED = 1 << 15  # BLAS adds up in blocks, which rounds less
 _FRAMES_PER_VISIT = 64  # of a row, at the least, for which a row's sums are fetched
 _BLOCKS_PER_TRANSFORM = 128
 _TRANSFORM_PER_LAG = 4  # length of a transform in spans of lags: what overlaps is lost
@@ -92,15 +93,13 @@ def add_values(
         Of these frames.
     lags : array (n_delays,) of int64
         The delays in whole frames; where delays are not, rows are not shifts of each other, which is looked at.
-    sums : array (n_rows, n_blocks) of float64
-        Added to.
+    sums : array (n_rows - 1, n_blocks) of float64
+        Added to. The last row of `spikes`, every frame once, is the business of :func:`add_moments`.
     way : {"sparse", "dense", "lags"}, optional
         Gather the frames of each row; multiply with the matrix of counts; correlate by Fourier transforms, if the
         rows are shifts. By default the one that costs the least by :func:`costs`.
     """
-    n_rows = sums.shape[0] - 1  # the last row is every frame once
-    sums[-1] += values.sum(axis=0, dtype=np.float64)
-    if not n_rows:
+    if not sums.size:
         return
     trains = _as_trains(spikes, lags) if way in {None, "lags"} else None
     if way is None:
@@ -109,11 +108,25 @@ def add_values(
     if way == "lags":
         if trains is None:
             raise ValueError("the rows are not shifts of each other, expected delays in whole frames")
-        _correlate(values, trains, lags, sums[:-1])
+        _correlate(values, trains, lags, sums)
     elif way == "sparse" and HAS_NUMBA:
-        _gather(values, spikes, sums[:-1])
+        _gather(values, spikes, sums)
     else:
-        _multiply(values, spikes, sums[:-1], is_sparse=way == "sparse")
+        _multiply(values, spikes, sums, is_sparse=way == "sparse")
+
+
+def add_moments(values: Values, sums: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+    """Add every block's values over all frames, and their squares, each (n_blocks,) of float64."""
+    if not HAS_NUMBA:
+        sums += values.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("fb,fb->b", values, values, dtype=np.float64)
+        return
+    from dj_neuron.strf import _value_kernel as kernel  # noqa: PLC0415 - numba takes a second to import
+
+    moments = np.zeros((N_CORES, 2, values.shape[1]))
+    on_all_cores(kernel.add_moments, N_CORES, values, moments)
+    sums += moments[:, 0].sum(axis=0)
+    squares += moments[:, 1].sum(axis=0)
 
 
 def _work(values: Values, spikes: AlignedSpikes, trains: list[Ints] | None = None, lags: Ints | None = None) -> Work:
@@ -125,36 +138,49 @@ def _work(values: Values, spikes: AlignedSpikes, trains: list[Ints] | None = Non
 def _chunk_frames(work: Work) -> int:
     """Give how many frames are gathered from at a time: few stay in cache, many spare visits to the sums."""
     wanted = _FRAMES_PER_VISIT * work.n_rows * work.n_frames // max(work.n_entries, 1)
-    most = max(min(_FRAMES_IN_FLOAT32, 2 * _CHUNK_VALUES // work.n_blocks), 1)
+    most = max(min(_FRAMES_IN_FLOAT32, _CHUNK_VALUES // work.n_blocks), 1)
     return int(min(max(wanted, 1024), most, work.n_frames))
 
 
 def _gather(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64]) -> None:
-    from dj_neuron.strf._align_kernel import cut_rows  # noqa: PLC0415 - numba takes a second to import
-    from dj_neuron.strf._value_kernel import N_VALUES, add_frames  # noqa: PLC0415
+    from dj_neuron.strf._value_kernel import N_VALUES, add_frames  # noqa: PLC0415 - numba takes a second to import
 
-    n_rows, n_frames = len(sums), len(values)
-    first, sizes = spikes.first[:n_rows], spikes.sizes[:n_rows]
-    step = _chunk_frames(_work(values, spikes))
-    cuts = np.empty((n_rows, -(-n_frames // step) + 2), np.int64)
-    cut_rows(first, sizes, spikes.frames, step, 1, 1, cuts)
+    n_frames, step = len(values), _chunk_frames(_work(values, spikes))
+    cuts = _cuts(spikes, step, n_frames)
     n_tiles = -(-values.shape[1] // N_VALUES)
     n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
     for number, begin in enumerate(range(0, n_frames, step)):
         chunk = values[begin : begin + step]
-        edges = np.ascontiguousarray(cuts[:, number : number + 2])
-        on_all_cores(add_frames, n_tiles * n_shares, n_shares, chunk, edges, spikes.frames, begin, sums)
+        on_all_cores(add_frames, n_tiles * n_shares, n_shares, chunk, cuts[number], spikes.frames, begin, sums)
 
 
 def _multiply(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64], *, is_sparse: bool) -> None:
     n_rows, n_frames = len(sums), len(values)
+    step = max(min(_FRAMES_MULTIPLIED, _CHUNK_VALUES // n_rows), 1)
+    if HAS_NUMBA and not is_sparse:
+        from dj_neuron.strf._value_kernel import count_frames  # noqa: PLC0415
+
+        for begin, cuts in zip(range(0, n_frames, step), _cuts(spikes, step, n_frames), strict=True):
+            chunk = np.zeros((n_rows, min(step, n_frames - begin)), np.float32)
+            on_all_cores(count_frames, n_rows, cuts, spikes.frames, begin, chunk)
+            sums += chunk @ values[begin : begin + step]
+        return
     columns = np.concatenate([spikes.row(row) for row in range(n_rows)]).astype(np.int64)
     edges = np.concatenate([[0], np.cumsum(spikes.sizes[:n_rows])])
     counts = sparse.csr_array((np.ones(columns.size, np.float32), columns, edges), shape=(n_rows, n_frames))
-    step = max(min(_FRAMES_IN_FLOAT32, _CHUNK_VALUES // max(n_rows, values.shape[1])), 1)
     for begin in range(0, n_frames, step):
-        chunk = counts[:, begin : begin + step]
-        sums += (chunk if is_sparse else chunk.toarray()) @ values[begin : begin + step]
+        part = counts[:, begin : begin + step]
+        sums += (part if is_sparse else part.toarray()) @ values[begin : begin + step]
+
+
+def _cuts(spikes: AlignedSpikes, step: int, n_frames: int) -> Ints:
+    """Where the frames of every row begin and end in each chunk of frames, ``(n_chunks, n_rows, 2)``."""
+    from dj_neuron.strf._align_kernel import cut_rows  # noqa: PLC0415
+
+    n_rows = spikes.sizes.size - 1
+    cuts = np.empty((n_rows, -(-n_frames // step) + 2), np.int64)
+    cut_rows(spikes.first[:n_rows], spikes.sizes[:n_rows], spikes.frames, step, 1, 1, cuts)
+    return np.ascontiguousarray(np.stack((cuts[:, :-2], cuts[:, 1:-1]), axis=2).transpose(1, 0, 2))
 
 
 def _as_trains(spikes: AlignedSpikes, lags: Ints) -> list[Ints] | None:
