@@ -23,6 +23,8 @@ def on_all_cores(function: Callable[..., Any], n_items: int, *arguments: Any) ->
     if n_parts == 1:
         function(0, 1, *arguments)
         return
-    with ThreadPoolExecutor(n_parts) as pool:
-        for future in [pool.submit(function, part, n_parts, *arguments) for part in range(n_parts)]:
-            future.result()
+    with ThreadPoolExecutor(n_parts - 1) as pool:
+        others = [pool.submit(function, part, n_parts, *arguments) for part in range(1, n_parts)]
+        function(0, n_parts, *arguments)
+        for other in others:
+            other.result()

@@ -10,14 +10,18 @@ from numba import njit
 from dj_neuron.strf._vectors import (
     N_VALUES,
     VALUE_BYTES,
+    add_to_sums,
     add_values,
     lines,
     load_frame_values,
+    no_sums,
     no_values,
-    store_values,
+    store_sums,
 )
 
 __all__ = ["N_VALUES", "add_frames", "add_moments", "count_frames"]
+
+RUN = 64  # frames added in float32 before the sum goes on in float64
 
 
 @njit(nogil=True, cache=True)
@@ -44,7 +48,7 @@ def add_frames(
     n_frames, n_blocks = values.shape
     n_rows = cuts.shape[0]
     tile = lines(n_frames * VALUE_BYTES).view(np.float32).reshape(n_frames, N_VALUES)
-    added = np.empty(N_VALUES, np.float32)
+    added = np.empty(N_VALUES, np.float64)
     for piece in range(part, (n_blocks + N_VALUES - 1) // N_VALUES * n_shares, n_parts):
         number, share = piece // n_shares, piece % n_shares
         first_block = number * N_VALUES
@@ -54,10 +58,13 @@ def add_frames(
             tile[frame, width:] = 0
         for row in range(n_rows * share // n_shares, n_rows * (share + 1) // n_shares):
             if cuts[row, 1] > cuts[row, 0]:
-                total = no_values()
-                for k in range(cuts[row, 0], cuts[row, 1]):
-                    total = add_values(total, load_frame_values(tile, frames, k, begin))
-                store_values(added, 0, total)
+                total = no_sums()
+                for run in range(cuts[row, 0], cuts[row, 1], RUN):
+                    values_of_run = no_values()
+                    for k in range(run, min(run + RUN, cuts[row, 1])):
+                        values_of_run = add_values(values_of_run, load_frame_values(tile, frames, k, begin))
+                    total = add_to_sums(total, values_of_run)
+                store_sums(added, 0, total)
                 for block in range(width):
                     sums[row, first_block + block] += added[block]
 

@@ -43,7 +43,8 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, numba_type, numba_type.in_llvm)
 
 
-_bits, _counts, _values = _Vector(_I64, N_WORDS), _Vector(_I32, N_COUNTS), _Vector(ir.FloatType(), N_VALUES)
+_bits, _counts = _Vector(_I64, N_WORDS), _Vector(_I32, N_COUNTS)
+_values, _sums = _Vector(ir.FloatType(), N_VALUES), _Vector(ir.DoubleType(), N_VALUES)
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset_bytes: Any, to: _Vector) -> Any:
@@ -136,7 +137,7 @@ def _ternary(truth_table: int) -> Any:
 no_bits, load_bits, store_bits, load_frame_bits = _zero(_bits), _load(_bits), _store(_bits), _load_frame(_bits, LINE)
 and_bits, or_bits, xor_bits = (_combine(name, _bits) for name in ("and_", "or_", "xor"))
 no_counts, store_counts = _zero(_counts), _store(_counts)
-no_values, load_values, store_values = _zero(_values), _load(_values), _store(_values)
+no_values, no_sums, store_sums = _zero(_values), _zero(_sums), _store(_sums)
 load_frame_values, add_values = _load_frame(_values, VALUE_BYTES), _combine("fadd", _values)
 
 if HAS_TERNARY_LOGIC:
@@ -167,6 +168,16 @@ def add_plane(_: Any, counts: Any, bits: Any, weight: Any) -> Any:
         return builder.or_(counts, builder.select(is_set, weights, zeros))
 
     return _counts(counts, types.uint64, types.uint32), generate
+
+
+@intrinsic
+def add_to_sums(_: Any, sums: Any, values: Any) -> Any:
+    """Add float32 values to float64 sums."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fadd(arguments[0], builder.fpext(arguments[1], _sums.in_llvm))
+
+    return _sums(sums, values), generate
 
 
 @njit(nogil=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Way = Literal["sparse", "dense", "lags"]
 
 _CHUNK_VALUES = 1 << 24  # of the movie, or of the matrix of counts: 64 MiB
-_FRAMES_IN_FLOAT32 = 4096  # added one by one before the sum goes on in float64
+_FRAMES_GATHERED = 4096  # at a time, at the most: their tile should stay near
 _FRAMES_MULTIPLIED = 1 << 15  # BLAS adds up in blocks, which rounds less
 _FRAMES_PER_VISIT = 64  # of a row, at the least, for which a row's sums are fetched
 _BLOCKS_PER_TRANSFORM = 128
@@ -43,7 +43,7 @@ class Work:
         Frames in all rows together.
     n_rows, n_frames, n_blocks : int
     n_trains, n_lags : int
-        Where the rows of a train are shifts of each other: how many trains, and from the first lag to the last. Else 0.
+        Where the rows of a train may be shifts of each other: how many trains, and from the first lag to the last.
     """
 
     n_entries: int
@@ -101,18 +101,18 @@ def add_values(
     """
     if not sums.size:
         return
-    trains = _as_trains(spikes, lags) if way in {None, "lags"} else None
-    if way is None:
-        estimates = costs(_work(values, spikes, trains, lags))
-        way = min((cost, name) for name, cost in estimates.items())[1]
-    if way == "lags":
-        if trains is None:
-            raise ValueError("the rows are not shifts of each other, expected delays in whole frames")
+    ways = [way] if way else _from_cheapest(costs(_work(values, spikes, lags)))
+    trains = _as_trains(spikes, lags) if ways[0] == "lags" else None
+    if ways[0] == "lags" and trains is None:
+        ways = ways[1:]  # the delays are whole frames, but a gap or a join is in their way
+    if not ways:
+        raise ValueError("the rows are not shifts of each other, expected delays in whole frames")
+    if trains is not None:
         _correlate(values, trains, lags, sums)
-    elif way == "sparse" and HAS_NUMBA:
-        _gather(values, spikes, sums)
+    elif ways[0] == "sparse" and HAS_NUMBA:
+        _gather(values, spikes, lags, sums)
     else:
-        _multiply(values, spikes, sums, is_sparse=way == "sparse")
+        _multiply(values, spikes, sums, is_sparse=ways[0] == "sparse")
 
 
 def add_moments(values: Values, sums: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
@@ -129,23 +129,29 @@ def add_moments(values: Values, sums: NDArray[np.float64], squares: NDArray[np.f
     squares += moments[:, 1].sum(axis=0)
 
 
-def _work(values: Values, spikes: AlignedSpikes, trains: list[Ints] | None = None, lags: Ints | None = None) -> Work:
+def _from_cheapest(estimates: dict[Way, float]) -> list[Way]:
+    return [way for _, way in sorted((cost, way) for way, cost in estimates.items())]
+
+
+def _work(values: Values, spikes: AlignedSpikes, lags: Ints) -> Work:
     n_frames, n_blocks = values.shape
-    shifts = (0, 0) if trains is None or lags is None else (len(trains), int(np.ptp(lags)) + 1)
-    return Work(int(spikes.sizes[:-1].sum()), spikes.sizes.size - 1, n_frames, n_blocks, *shifts)
+    n_rows = spikes.sizes.size - 1
+    are_lags = lags.size > 1 and np.unique(lags).size == lags.size
+    shifts = (n_rows // lags.size, int(np.ptp(lags)) + 1) if are_lags else (0, 0)
+    return Work(int(spikes.sizes[:-1].sum()), n_rows, n_frames, n_blocks, *shifts)
 
 
 def _chunk_frames(work: Work) -> int:
     """Give how many frames are gathered from at a time: few stay in cache, many spare visits to the sums."""
     wanted = _FRAMES_PER_VISIT * work.n_rows * work.n_frames // max(work.n_entries, 1)
-    most = max(min(_FRAMES_IN_FLOAT32, _CHUNK_VALUES // work.n_blocks), 1)
+    most = max(min(_FRAMES_GATHERED, _CHUNK_VALUES // work.n_blocks), 1)
     return int(min(max(wanted, 1024), most, work.n_frames))
 
 
-def _gather(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64]) -> None:
+def _gather(values: Values, spikes: AlignedSpikes, lags: Ints, sums: NDArray[np.float64]) -> None:
     from dj_neuron.strf._value_kernel import N_VALUES, add_frames  # noqa: PLC0415 - numba takes a second to import
 
-    n_frames, step = len(values), _chunk_frames(_work(values, spikes))
+    n_frames, step = len(values), _chunk_frames(_work(values, spikes, lags))
     cuts = _cuts(spikes, step, n_frames)
     n_tiles = -(-values.shape[1] // N_VALUES)
     n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
@@ -167,10 +173,10 @@ def _multiply(values: Values, spikes: AlignedSpikes, sums: NDArray[np.float64], 
         return
     columns = np.concatenate([spikes.row(row) for row in range(n_rows)]).astype(np.int64)
     edges = np.concatenate([[0], np.cumsum(spikes.sizes[:n_rows])])
-    counts = sparse.csr_array((np.ones(columns.size, np.float32), columns, edges), shape=(n_rows, n_frames))
+    counts = sparse.csr_array((np.ones(columns.size), columns, edges), shape=(n_rows, n_frames))
     for begin in range(0, n_frames, step):
         part = counts[:, begin : begin + step]
-        sums += (part if is_sparse else part.toarray()) @ values[begin : begin + step]
+        sums += (part if is_sparse else part.toarray().astype(np.float32)) @ values[begin : begin + step]
 
 
 def _cuts(spikes: AlignedSpikes, step: int, n_frames: int) -> Ints:
