@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -44,6 +45,9 @@ class SpikeLedger:
     n_before_onset: NDArray[np.int64]
     n_after_end: NDArray[np.int64]
     n_in_gap: NDArray[np.int64]
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return iter((self.n_used, self.n_before_onset, self.n_after_end, self.n_in_gap))
 
     @property
     def n_spikes(self) -> NDArray[np.int64]:

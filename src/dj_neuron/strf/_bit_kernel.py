@@ -157,7 +157,16 @@ def _read_row(planes: Any, first_word: Any, n_planes: Any, wide: Any, begins: An
 
 @njit(nogil=True, cache=True)
 def count_bits(
-    part: Any, n_parts: Any, n_shares: Any, data: Any, cuts: Any, frames: Any, sizes: Any, begins: Any, counts: Any
+    part: Any,
+    n_parts: Any,
+    n_shares: Any,
+    data: Any,
+    cuts: Any,
+    frames: Any,
+    sizes: Any,
+    begins: Any,
+    counts: Any,
+    whole: Any,
 ) -> None:
     """Count, for every row and block, the frames of the row in which the block's bit is set.
 
@@ -177,12 +186,14 @@ def count_bits(
         Frames in each row, without padding.
     begins : bool
         Whether counts are written, else added to those there are.
-    counts : array (n_rows, n_blocks) of float64
+    counts : array (n_rows - 1, n_blocks) of float64
         Filled where the pieces are; whole numbers.
+    whole : array (n_blocks,) of float64
+        The same for the last row.
     """
     n_frames, n_bytes = data.shape
     n_rows, n_cuts = cuts.shape
-    n_blocks = counts.shape[1]
+    n_blocks = whole.size
     stride = max(MIN_PLANES, _bit_length(sizes.max()) + 1)
     # fresh memory costs more than counting: one tile and one set of planes serve for all the work
     tile = lines((n_frames + 1) * LINE).view(np.uint64)
@@ -206,7 +217,8 @@ def count_bits(
         last_block = min(first_block + LINE * 8, n_blocks)
         for row in range(first_row, last_row):
             first_word = (row - first_row) * stride * N_WORDS
-            _read_row(planes, first_word, _bit_length(sizes[row]), wide, begins, counts[row, first_block:last_block])
+            own = counts[row] if row < n_rows - 1 else whole
+            _read_row(planes, first_word, _bit_length(sizes[row]), wide, begins, own[first_block:last_block])
 
 
 @njit(nogil=True, cache=True)

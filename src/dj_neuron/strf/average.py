@@ -60,11 +60,10 @@ class SpikeTriggeredAverage:
 
     def of_neuron(self, i: int) -> SpikeTriggeredAverage:
         """Give the estimates of the neuron at place `i` alone, as views."""
-        of_ledger = (getattr(self.ledger, name)[i : i + 1] for name in SpikeLedger.__annotations__)
         return replace(
             self,
             values=self.values[i : i + 1],
-            ledger=SpikeLedger(*of_ledger),
+            ledger=SpikeLedger(*(counts[i : i + 1] for counts in self.ledger)),
             error_factor=self.error_factor[i : i + 1],
         )
 
@@ -166,10 +165,10 @@ def spike_triggered_average(
 def _averages(found: FrameSums, movie: Movie, divisor: Floats, centre: bool) -> tuple[Floats, Floats, Floats]:
     """Divide the sums, in place: mean and standard deviation of every block, averages of every neuron and delay."""
     low, high = movie.levels or (0.0, 1.0)
-    share, square = found.sums[-1] / movie.n_frames, found.squares / movie.n_frames
+    share, square = found.whole / movie.n_frames, found.squares / movie.n_frames
     mean = low + (high - low) * share
     sd = (high - low) * np.sqrt(np.maximum(square - share**2, 0))
-    values = average_levels(found.sums[:-1], divisor, (low, high), mean if centre else -found.offset)
+    values = average_levels(found.sums, divisor, (low, high), mean if centre else -found.offset)
     return mean + found.offset, sd, values
 
 

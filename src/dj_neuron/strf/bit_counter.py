@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BATCH_WORDS = 1 << 19  # what the NumPy form adds up at a time: 4 MiB
 
 
-def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
+def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole: Floats, *, begins: bool = True) -> None:
     """Count, per row of frames and block, in how many of the frames the block is at the higher level.
 
     Parameters
@@ -32,13 +32,12 @@ def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None
         Of two levels.
     spikes : AlignedSpikes
         A frame that comes several times in a row counts as often.
-    counts : array (n_rows, n_blocks) of float64, optional
-        What is counted is added here.
-
-    Returns
-    -------
-    array (n_rows, n_blocks) of float64
-        Whole numbers. The last row, of every frame once, tells how often each block was high in the whole movie.
+    counts : array (n_rows - 1, n_blocks) of float64
+        Filled, with whole numbers.
+    whole : array (n_blocks,) of float64
+        Filled for the last row, of every frame once.
+    begins : bool
+        Whether what `counts` and `whole` hold is forgotten; else it is added to.
 
     Notes
     -----
@@ -46,10 +45,10 @@ def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None
     """
     if movie.levels is None:
         raise ValueError("a graded movie has no bits to count, expected a movie of two levels")
-    return (count_compiled if HAS_NUMBA else count_with_numpy)(movie, spikes, counts)
+    (count_compiled if HAS_NUMBA else count_with_numpy)(movie, spikes, counts, whole, begins=begins)
 
 
-def count_compiled(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
+def count_compiled(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole: Floats, *, begins: bool) -> None:
     """Count with bit-sliced counters, compiled by numba."""
     from dj_neuron.strf import _bit_kernel as kernel  # noqa: PLC0415 - numba takes a second to import
     from dj_neuron.strf._align_kernel import cut_rows  # noqa: PLC0415
@@ -58,36 +57,40 @@ def count_compiled(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = 
     sizes = spikes.sizes
     cuts = np.empty((sizes.size, -(-movie.n_frames // kernel.SPAN) + 2), np.int64)
     cut_rows(spikes.first, sizes, spikes.frames, kernel.SPAN, kernel.WHOLE, PADDING, cuts)
-    begins = counts is None
-    counts = np.empty((sizes.size, movie.n_blocks)) if counts is None else counts
     n_tiles = -(-movie.data.shape[1] // LINE)
     # few tiles would leave cores idle: each core then takes a share of the rows of every tile
     n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
     data = np.ascontiguousarray(movie.data)
-    on_all_cores(kernel.count_bits, n_tiles * n_shares, n_shares, data, cuts, spikes.frames, sizes, begins, counts)
-    return counts
+    on_all_cores(
+        *(kernel.count_bits, n_tiles * n_shares, n_shares),
+        *(data, cuts, spikes.frames, sizes, begins, counts, whole),
+    )
 
 
-def count_with_numpy(movie: Movie, spikes: AlignedSpikes, counts: Floats | None = None) -> Floats:
+def count_with_numpy(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole: Floats, *, begins: bool) -> None:
     """Count with bit-sliced counters in NumPy, 64 blocks a word: slower, and the same."""
-    counts = np.zeros((spikes.sizes.size, movie.n_blocks)) if counts is None else counts
+    if begins:
+        counts[:], whole[:] = 0, 0
     n_words = -(-movie.n_blocks // 64)
     packed = np.zeros((movie.n_frames + 1, 8 * n_words), np.uint8)  # the last frame is the empty one of the padding
     packed[:-1, : movie.data.shape[1]] = movie.data[:]
     words = packed.view(np.uint64)
     # rows of similar length are counted together, which takes fewer calls of NumPy
-    order = np.argsort(spikes.sizes, kind="stable")
-    batches = list(_batches(order, spikes.sizes, n_words))
+    order = np.argsort(spikes.sizes[:-1], kind="stable")
+    batches = [*_batches(order, spikes.sizes, n_words), np.array([spikes.sizes.size - 1])]
     longest = max(PADDING, _BATCH_WORDS // n_words)
 
     def count_batches(part: int, n_parts: int) -> None:
         for rows in batches[part::n_parts]:
             for first in range(0, int(spikes.sizes[rows[-1]]), longest):
                 frames = _side_by_side(spikes, rows, first, longest, movie.n_frames)
-                counts[rows] += _whole_numbers(_planes(words[frames]))[:, : movie.n_blocks]
+                found = _whole_numbers(_planes(words[frames]))[:, : movie.n_blocks]
+                if rows[0] < len(counts):
+                    counts[rows] += found
+                else:
+                    whole[:] += found[0]
 
     on_all_cores(count_batches, len(batches))
-    return counts
 
 
 def _batches(order: Ints, sizes: Ints, n_words: int) -> Iterator[Ints]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PART_BYTES = 1 << 29  # of movie and aligned spikes in memory at a time: 512 MiB
+PART_BYTES = 1 << 28  # of movie, and of aligned spikes, in memory at a time: 256 MiB each
 
 
 @dataclass(eq=False)
@@ -32,13 +32,15 @@ class FrameSums:
 
     Attributes
     ----------
-    sums : array (n_rows, n_blocks), with n_rows = n_neurons * n_delays + 1
-        Per neuron and delay the sum of the frames of all spikes that count, and at last that of every frame once. Of a
-        two-level movie: how often the block was at the higher level. Of a graded one: values less `offset`.
+    sums : array (n_neurons * n_delays, n_blocks)
+        Per neuron and delay the sum of the frames of all spikes that count. Of a two-level movie: how often the block
+        was at the higher level. Of a graded one: of values less `offset`.
+    whole : array (n_blocks,)
+        The same sum over every frame once.
     offset : array (n_blocks,)
         Near the blocks' means, so that float32 does; 0 for two levels.
     squares : array (n_blocks,)
-        Sum over all frames of the squared values less `offset`; for two levels the last row of `sums`.
+        Sum over all frames of the squared values less `offset`; for two levels equal to `whole`.
     ledger : SpikeLedger
         Counts of shape (n_neurons, n_delays).
     square_counts : array (n_neurons, n_delays)
@@ -46,6 +48,7 @@ class FrameSums:
     """
 
     sums: Floats
+    whole: Floats
     offset: Floats
     squares: Floats
     ledger: SpikeLedger
@@ -59,38 +62,55 @@ def sum_frames(
 
     Notes
     -----
-    At most :data:`PART_BYTES` of movie and aligned spikes are in memory at a time. Two-level movies come out the same
-    however they are cut; graded ones to within rounding.
+    At most :data:`PART_BYTES` of the movie, and as much of aligned spikes, are in memory at a time: the movie is cut into
+    parts, and the neurons into groups. Two-level movies come out the same however they are cut; graded ones to within
+    rounding.
     """
-    n_rows = len(trains) * delays_s.size + 1
+    n_delays = delays_s.size
     lags = np.rint(delays_s * clock.frame_rate_hz).astype(np.int64)
-    sums = None if movie.levels is not None else np.zeros((n_rows, movie.n_blocks))
-    offset, squares = np.zeros(movie.n_blocks), np.zeros(movie.n_blocks)
-    ledgers, square_counts = [], np.zeros((len(trains), delays_s.size), np.int64)
-    for begin, end in _parts(movie, trains, delays_s.size):
+    sums = np.empty((len(trains) * n_delays, movie.n_blocks))
+    whole, offset, squares = np.zeros(movie.n_blocks), np.zeros(movie.n_blocks), np.zeros(movie.n_blocks)
+    outcomes = np.zeros((4, len(trains), n_delays), np.int64)
+    square_counts = np.zeros((len(trains), n_delays), np.int64)
+    for begin, end in _parts(movie):
         part = movie.part(begin, end)
-        spikes = align(clock, trains, delays_s, frame_rule, begin, end)
-        ledgers.append(spikes.ledger)
-        square_counts += spikes.square_counts
-        if sums is None or movie.levels is not None:
-            sums = count_high(part, spikes, sums)
-            continue
-        if begin == 0:
-            offset = _offset(part)
-        values = _values(part, offset)
-        add_moments(values, sums[-1], squares)
-        add_values(values, spikes, lags, sums[:-1])
-    assert sums is not None  # noqa: S101 - a movie has a frame
-    ledger = SpikeLedger(*(sum(getattr(part, name) for part in ledgers) for name in SpikeLedger.__annotations__))
-    return FrameSums(sums, offset, sums[-1] if movie.levels is not None else squares, ledger, square_counts)
+        if movie.levels is None:
+            offset = _offset(part) if begin == 0 else offset
+            values = _values(part, offset)
+            add_moments(values, whole, squares)
+        for first, last in _groups(trains, n_delays, (end - begin) / movie.n_frames):
+            spikes = align(clock, trains[first:last], delays_s, frame_rule, begin, end)
+            outcomes[:, first:last] += np.stack(list(spikes.ledger))
+            square_counts[first:last] += spikes.square_counts
+            own = sums[first * n_delays : last * n_delays]
+            if movie.levels is not None:
+                count_high(part, spikes, own, whole if first == 0 else np.empty_like(whole), begins=begin == 0)
+                continue
+            if begin == 0:
+                own[:] = 0
+            add_values(values, spikes, lags, own)
+    squares = whole if movie.levels is not None else squares
+    return FrameSums(sums, whole, offset, squares, SpikeLedger(*outcomes), square_counts)
 
 
-def _parts(movie: Movie, trains: Sequence[Floats], n_delays: int) -> Iterator[tuple[int, int]]:
-    movie_bytes = movie.n_blocks / 8 if movie.levels is not None else 8 * movie.n_blocks
-    spike_bytes = 4 * n_delays * sum(train.size for train in trains) / movie.n_frames
-    step = max(1, int(PART_BYTES / (movie_bytes + spike_bytes)))
+def _parts(movie: Movie) -> Iterator[tuple[int, int]]:
+    frame_bytes = movie.n_blocks / 8 if movie.levels is not None else 4 * movie.n_blocks
+    step = max(1, int(PART_BYTES / frame_bytes))
     for begin in range(0, movie.n_frames, step):
         yield begin, min(begin + step, movie.n_frames)
+
+
+def _groups(trains: Sequence[Floats], n_delays: int, share: float) -> Iterator[tuple[int, int]]:
+    """Cut the neurons into groups of which a share of the spikes, at all delays, fits."""
+    if not trains:
+        yield 0, 0
+        return
+    before = np.concatenate([[0], np.cumsum([4 * n_delays * train.size * share for train in trains])])
+    first = 0
+    while first < len(trains):
+        last = max(first + 1, int(np.searchsorted(before, before[first] + PART_BYTES, side="right")) - 1)
+        yield first, last
+        first = last
 
 
 def _offset(part: Movie) -> Floats:
