@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from dj_neuron.errors import ContractError
+from dj_neuron.strf import find_region, separate
+
+DELAYS = np.arange(-4, 16) / 60
+COURSE = np.array([0, 0, 0, 0, 0, 0.1, 0.5, 0.9, 1, 0.8, 0.4, 0, -0.2, -0.4, -0.5, -0.4, -0.3, -0.2, -0.1, 0])
+BLOCK = (80.0, 60.0)
+ERROR = 0.04
+
+
+def field(shape=(20, 24), centre_um=(900.0, 650.0), sigma_um=100.0, surround=0.0):
+    x, y = ((np.arange(n) + 0.5) * size for n, size in zip(shape[::-1], BLOCK, strict=True))
+    distance = (x - centre_um[0]) ** 2 + (y[:, None] - centre_um[1]) ** 2
+    return np.exp(-distance / (2 * sigma_um**2)) - surround * np.exp(-distance / (8 * sigma_um**2))
+
+
+def noisy(clean, rng, error=ERROR):
+    return clean + rng.normal(size=clean.shape) * error, np.full(clean.shape, error)
+
+
+def product(height=0.3, polarity=1, **of_field):
+    return polarity * height * COURSE[:, None, None] * field(**of_field)
+
+
+@pytest.mark.parametrize("sigma_um", [60, 100, 200])
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_the_region_is_where_the_field_is_and_as_large(sigma_um, polarity):
+    values, error = noisy(product(polarity=polarity, sigma_um=sigma_um), np.random.default_rng(1))
+    region = find_region(values / error, DELAYS, BLOCK)
+    assert region.centre_x_um == pytest.approx(900, abs=sigma_um / 2 + 40)
+    assert region.centre_y_um == pytest.approx(650, abs=sigma_um / 2 + 40)
+    assert sigma_um / 1.5 < region.scale_um < sigma_um * 1.5
+    assert np.sign(region.z) == polarity
+    strong = field(sigma_um=sigma_um) > 0.2
+    assert region.blocks[strong].all()
+
+
+def test_noise_has_a_region_in_few_neurons_only():
+    rng = np.random.default_rng(2)
+    found = [find_region(rng.normal(size=(20, 12, 12)), DELAYS, BLOCK) is not None for _ in range(200)]
+    assert binomtest(sum(found), 200, 0.05, "greater").pvalue > 0.01
+
+
+def test_the_centre_lies_where_something_was_significant():
+    values, error = noisy(product(), np.random.default_rng(3))
+    significant = np.zeros(values.shape, bool)
+    assert find_region(values / error, DELAYS, BLOCK, significant=significant) is None
+    significant[:4] = True  # after the spike only
+    assert find_region(values / error, DELAYS, BLOCK, significant=significant) is None
+    significant[10, 3, 5] = True
+    region = find_region(values / error, DELAYS, BLOCK, significant=significant)
+    assert (region.centre_x_um, region.centre_y_um) == (5.5 * 80, 3.5 * 60)
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1)])
+def test_bars_and_single_blocks_have_regions(shape):
+    clean = np.ones((20, *shape))
+    clean[:, shape[0] // 2 + 3 :] = 0
+    clean[:, :, shape[1] // 2 + 3 :] = 0
+    region = find_region(10 * clean, DELAYS, (30.0, 30.0))
+    assert region.blocks.any()
+
+
+def test_nothing_finite_and_no_causal_delay_have_no_region():
+    assert find_region(np.full((20, 3, 4), np.nan), DELAYS, BLOCK) is None
+    assert find_region(np.full((4, 3, 4), 9.0), DELAYS[:4], BLOCK) is None
+    assert find_region(np.zeros((20, 3, 4)), DELAYS, BLOCK) is None
+
+
+@pytest.mark.parametrize("surround", [0, 0.2])
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_the_map_is_positive_at_the_centre_and_the_course_has_the_sign(polarity, surround):
+    values, error = noisy(product(polarity=polarity, surround=surround), np.random.default_rng(4))
+    result = separate(values, error, DELAYS, find_region(values / error, DELAYS, BLOCK).blocks)
+    assert result.spatial_map[10, 10:12].min() > 0.1
+    assert result.time_course[8] * polarity > 0.8
+    assert np.abs(result.time_course[4:]).max() == pytest.approx(1)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_inverting_contrast_inverts_the_course_and_nothing_else(seed):
+    values, error = noisy(product(), np.random.default_rng(seed))
+    region = find_region(values / error, DELAYS, BLOCK)
+    inverted = find_region(-values / error, DELAYS, BLOCK)
+    assert (inverted.blocks == region.blocks).all()
+    assert inverted.z == -region.z
+    one, other = (separate(sign * values, error, DELAYS, region.blocks, n_bootstrap=0) for sign in (1, -1))
+    np.testing.assert_allclose(other.time_course, -one.time_course)
+    np.testing.assert_allclose(other.spatial_map, one.spatial_map)
+    assert other.separability == pytest.approx(one.separability)
+
+
+def test_map_and_course_are_right_within_their_errors():
+    rng = np.random.default_rng(5)
+    z_map, z_course = [], []
+    for _ in range(60):
+        values, error = noisy(product(), rng)
+        result = separate(values, error, DELAYS, field() > 0.05, n_bootstrap=0)
+        z_map.append((result.spatial_map - 0.3 * field()) / result.spatial_map_se)
+        scale = np.dot(result.time_course, COURSE) / np.dot(COURSE, COURSE)
+        z_course.append((result.time_course - scale * COURSE) / result.time_course_se)
+    outside = np.array(z_map)[:, field() < 0.01]
+    assert outside.std() == pytest.approx(1, abs=0.02)
+    assert outside.mean() == pytest.approx(0, abs=0.02)
+    assert np.std(z_course) == pytest.approx(1, abs=0.1)
+    assert np.abs(np.mean(z_map, axis=0)).max() < 0.7
+
+
+def test_errors_that_differ_between_delays_and_blocks_are_weighed():
+    rng = np.random.default_rng(6)
+    error = 0.02 * rng.uniform(0.5, 2, (20, 1, 1)) * rng.uniform(0.5, 2, (1, 20, 24))
+    z = []
+    for _ in range(40):
+        values = product() + rng.normal(size=error.shape) * error
+        result = separate(values, error, DELAYS, field() > 0.05, n_bootstrap=0)
+        z.append((result.spatial_map - 0.3 * field()) / result.spatial_map_se)
+    assert np.array(z)[:, field() < 0.01].std() == pytest.approx(1, abs=0.03)
+
+
+def test_a_known_field_is_split_exactly():
+    result = separate(product(), np.full((20, 20, 24), 1e-6), DELAYS, field() > 0.05)
+    np.testing.assert_allclose(result.time_course, COURSE, atol=1e-6)
+    np.testing.assert_allclose(result.spatial_map, 0.3 * field(), atol=1e-6)
+    assert result.separability == pytest.approx(1)
+
+
+def two_components(second):
+    other = np.roll(COURSE, 4) * (np.arange(20) > 6)
+    left, right = field(centre_um=(830, 650)), field(centre_um=(1000, 650))
+    return 0.3 * (COURSE[:, None, None] * left + second * other[:, None, None] * right)
+
+
+def test_separability_is_what_it_is_without_noise():
+    clean = two_components(1)
+    region = field(sigma_um=150) > 0.1
+    s = np.linalg.svd(clean[4:][:, region], compute_uv=False)
+    expected = s[0] ** 2 / np.sum(s**2)
+    rng = np.random.default_rng(7)
+    found = [separate(*noisy(clean, rng), DELAYS, region, n_bootstrap=0).separability for _ in range(60)]
+    assert expected < 0.9
+    assert np.mean(found) == pytest.approx(expected, abs=0.01)
+
+
+def test_p_is_uniform_for_separable_fields_and_small_for_others():
+    rng = np.random.default_rng(8)
+    region = field(sigma_um=150) > 0.1
+    p = np.array([separate(*noisy(product(), rng), DELAYS, region, n_bootstrap=99).p_inseparable for _ in range(150)])
+    assert binomtest(int(np.sum(p <= 0.1)), p.size, 0.1).pvalue > 0.01
+    assert binomtest(int(np.sum(p <= 0.5)), p.size, 0.5).pvalue > 0.01
+    inseparable = separate(*noisy(two_components(1), rng), DELAYS, region, n_bootstrap=99)
+    assert inseparable.p_inseparable == pytest.approx(0.01)
+
+
+def test_missing_delays_and_blocks_are_passed_over():
+    values, error = noisy(product(), np.random.default_rng(9))
+    values[6] = np.nan
+    error[:, 0, 0] = 0
+    result = separate(values, error, DELAYS, field() > 0.05)
+    assert np.isnan(result.time_course[6])
+    assert np.isnan(result.spatial_map[0, 0])
+    assert np.isfinite(result.time_course).sum() == 19
+    assert result.separability > 0.9
+
+
+@pytest.mark.parametrize(
+    ("values", "delays", "words"),
+    [
+        (np.full((20, 3, 3), np.nan), DELAYS, "no finite value in the region"),
+        (np.ones((4, 3, 3)), DELAYS[:4], "no finite value in the region"),
+        (np.ones((1, 3, 3)), [0.05], "always separable"),
+        (np.ones((20, 1, 1)), DELAYS, "always separable"),
+        (np.zeros((20, 3, 3)), DELAYS, "no component stands out"),
+        (np.random.default_rng(0).normal(size=(20, 3, 3)), DELAYS, "no component stands out"),
+    ],
+)
+def test_what_cannot_be_separated_says_why(values, delays, words):
+    result = separate(values, np.ones(values.shape), delays, np.ones(values.shape[1:], bool))
+    assert np.isnan(result.separability)
+    assert words in result.reason
+
+
+def test_bad_input_is_refused_in_words():
+    values = np.ones((20, 3, 4))
+    with pytest.raises(ContractError, match="do not agree, expected"):
+        separate(values, values[0], DELAYS, np.ones((3, 4), bool))
+    with pytest.raises(ContractError, match=r"the region has shape \(4, 3\), expected \(3, 4\)"):
+        separate(values, values, DELAYS, np.ones((4, 3), bool))
