@@ -5,16 +5,22 @@ from dj_neuron.strf.frame_clock import FrameClock
 from dj_neuron.strf.peak import Peak, find_centre, find_peak
 from dj_neuron.strf.region import FieldRegion, find_region
 from dj_neuron.strf.separability import Separation, separate
+from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
+from dj_neuron.strf.spatial_fit import fit_space
 
 __all__ = [
     "FieldRegion",
+    "FieldShape",
     "FrameClock",
+    "ModelFit",
     "Peak",
     "Separation",
+    "SpatialFit",
     "SpikeTriggeredAverage",
     "find_centre",
     "find_peak",
     "find_region",
+    "fit_space",
     "separate",
     "spike_triggered_average",
 ]

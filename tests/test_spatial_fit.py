@@ -1,0 +1,205 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dj_neuron.errors import ContractError
+from dj_neuron.simulate import KnownNeuron
+from dj_neuron.strf import FieldRegion, find_region, fit_space
+
+MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
+SUBSAMPLES = 25
+
+
+def dense_axis(n_blocks, size_um):
+    return (np.arange(n_blocks * SUBSAMPLES) + 0.5) * size_um / SUBSAMPLES
+
+
+def block_means(shape, block_um, truth, surround=0.0, ratio=2.0):
+    """The field averaged over each block in the plainest way."""
+    covariance = KnownNeuron(1, 1, *(truth[name] for name in MEASURES), 0.1, 0, 0).covariance_um2()
+    x = dense_axis(shape[1], block_um[0]) - truth["centre_x_um"]
+    y = dense_axis(shape[0], block_um[1]) - truth["centre_y_um"]
+    (a, b), (_, d) = np.linalg.inv(covariance)
+    distance = a * x**2 + 2 * b * x * y[:, None] + d * y[:, None] ** 2
+    values = np.exp(-distance / 2) - surround / ratio**2 * np.exp(-distance / (2 * ratio**2))
+    return values.reshape(shape[0], SUBSAMPLES, shape[1], SUBSAMPLES).mean(axis=(1, 3))
+
+
+def truth(**changes):
+    values = {"centre_x_um": 830, "centre_y_um": 640, "sigma_major_um": 130, "sigma_minor_um": 80, "angle_deg": 30}
+    return {name: float(value) for name, value in (values | changes).items()}
+
+
+def fitted(values, error, block_um):
+    error = np.broadcast_to(error, values.shape)
+    return fit_space(values, error, block_um, find_region((values / error)[None], [0.0], block_um))
+
+
+def degrees_apart(a, b):
+    return (a - b + 90) % 180 - 90
+
+
+@pytest.mark.parametrize("angle_deg", [0, 30, 45, 90, 120, 179])
+@pytest.mark.parametrize("block_um", [(60.0, 60.0), (40.0, 70.0)])
+def test_without_noise_the_field_is_recovered(angle_deg, block_um):
+    known = truth(angle_deg=angle_deg)
+    fit = fitted(block_means((20, 30), block_um, known), 1e-4, block_um)
+    assert (fit.model, fit.reason, fit.axes) == ("gaussian", "", "xy")
+    for name in MEASURES[:4]:
+        assert getattr(fit, name) == pytest.approx(known[name], rel=1e-3)
+    assert degrees_apart(fit.angle_deg, angle_deg) == pytest.approx(0, abs=0.1)
+    assert fit.area_1_sigma_um2 == pytest.approx(np.pi * 130 * 80, rel=1e-3)
+    assert fit.area_2_sigma_um2 == pytest.approx(4 * np.pi * 130 * 80, rel=1e-3)
+    assert fit.amplitude == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("sigma_um", [37, 60])
+def test_fields_of_half_a_block_are_not_too_large(sigma_um):
+    known = truth(sigma_major_um=sigma_um, sigma_minor_um=sigma_um)
+    fit = fitted(block_means((16, 20), (70.0, 70.0), known), 1e-4, (70.0, 70.0))
+    for name in MEASURES[:4]:
+        assert getattr(fit, name) == pytest.approx(known[name], rel=2e-2)
+
+
+def test_angles_turn_from_x_towards_y_which_is_down():
+    row, column = np.mgrid[:15, :15]
+    values = (np.abs(row - column) <= 2) & (np.abs(row + column - 14) <= 8)  # from the top left to the bottom right
+    fit = fitted(values + 0.02 * np.random.default_rng(0).normal(size=values.shape), 0.02, (10.0, 10.0))
+    assert fit.angle_deg == pytest.approx(45, abs=2)
+
+
+@pytest.mark.parametrize("surround", [0.4, 0.9])
+def test_a_surround_is_found_and_the_centre_stays(surround):
+    known = truth(centre_x_um=1000, centre_y_um=1000)
+    values = block_means((40, 40), (50.0, 50.0), known, surround=surround)
+    fit = fitted(values + 0.01 * np.random.default_rng(1).normal(size=values.shape), 0.01, (50.0, 50.0))
+    assert fit.model == "difference_of_gaussians"
+    assert fit.surround_strength == pytest.approx(surround, abs=0.1)
+    assert fit.surround_ratio == pytest.approx(2, abs=0.2)
+    assert fit.sigma_major_um == pytest.approx(130, rel=0.05)
+    assert fit.difference.bic < fit.gaussian.bic
+    assert fit.gaussian.shape.sigma_major_um < 130
+
+
+def test_errors_are_those_that_noise_makes():
+    rng, known, block_um = np.random.default_rng(2), truth(), (70.0, 70.0)
+    clean = block_means((20, 24), block_um, known)
+    z, chi2, models, r_squared, ceiling = [], [], [], [], []
+    for _ in range(60):
+        fit = fitted(clean + 0.05 * rng.normal(size=clean.shape), 0.05, block_um)
+        difference = [getattr(fit, name) - known[name] for name in MEASURES[:4]]
+        difference.append(degrees_apart(fit.angle_deg, known["angle_deg"]))
+        z.append(np.array(difference) / [getattr(fit, f"{name}_se") for name in MEASURES])
+        chi2.append(fit.chi2_per_dof)
+        models.append(fit.model)
+        r_squared.append(fit.r_squared)
+        ceiling.append(fit.r_squared_ceiling)
+    assert np.abs(np.mean(z, axis=0)).max() < 4 / np.sqrt(60)
+    assert np.std(z, axis=0) == pytest.approx(np.ones(5), abs=0.35)
+    assert np.std(z) == pytest.approx(1, abs=0.12)
+    assert np.mean(chi2) == pytest.approx(1, abs=0.03)
+    assert models.count("gaussian") > 57
+    assert np.mean(r_squared) == pytest.approx(np.mean(ceiling), abs=0.02)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_bars_have_one_axis_and_the_other_is_nan(axis):
+    rng, size_um, sigma_um = np.random.default_rng(3), 16.6, 90.0
+    z = []
+    for _ in range(60):
+        centre_um = rng.uniform(1000, 2500)
+        places = dense_axis(200, size_um)
+        clean = np.exp(-((places - centre_um) ** 2) / (2 * sigma_um**2)).reshape(200, -1).mean(axis=1)
+        values = clean + 0.15 * rng.normal(size=200)
+        values, block_um = (values[None], (size_um, 4000.0)) if axis == "x" else (values[:, None], (4000.0, size_um))
+        fit = fitted(values, 0.15, block_um)
+        across = fit.centre_x_um if axis == "x" else fit.centre_y_um
+        across_se = fit.centre_x_um_se if axis == "x" else fit.centre_y_um_se
+        z.append([(across - centre_um) / across_se, (fit.sigma_major_um - sigma_um) / fit.sigma_major_um_se])
+    assert fit.axes == axis
+    assert np.isnan([fit.sigma_minor_um, fit.angle_deg, fit.area_1_sigma_um2]).all()
+    assert np.isnan(fit.centre_y_um if axis == "x" else fit.centre_x_um)
+    assert np.abs(np.mean(z, axis=0)).max() < 0.5
+    assert np.std(z) == pytest.approx(1, abs=0.2)
+
+
+places = st.tuples(st.integers(0, 6), st.integers(0, 6))
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 100), places)
+def test_shifting_by_blocks_shifts_the_centre_and_nothing_else(seed, shift):
+    block_um = (60.0, 80.0)
+    noise = 0.05 * np.random.default_rng(seed).normal(size=(36, 36))
+    values = block_means((36, 36), block_um, truth(centre_x_um=900, centre_y_um=1200)) + noise
+    one = fit_space(values, np.full(values.shape, 0.05), block_um, region_at(900, 1200))
+    moved = np.roll(values, shift[::-1], axis=(0, 1))
+    other = fit_space(
+        moved, np.full(values.shape, 0.05), block_um, region_at(900 + shift[0] * 60, 1200 + shift[1] * 80)
+    )
+    assert other.centre_x_um - one.centre_x_um == pytest.approx(60 * shift[0], abs=0.1)
+    assert other.centre_y_um - one.centre_y_um == pytest.approx(80 * shift[1], abs=0.1)
+    for name in (*MEASURES[2:4], "amplitude", "sigma_major_um_se", "angle_deg_se"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-3)
+
+
+def region_at(x_um, y_um, scale_um=100.0):
+    return FieldRegion(np.ones((1, 1), bool), float(x_um), float(y_um), scale_um, 10.0)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 100), st.floats(0, 180))
+def test_a_mirror_image_has_the_mirrored_centre_and_angle(seed, angle_deg):
+    block_um = (60.0, 60.0)
+    noise = 0.03 * np.random.default_rng(seed).normal(size=(24, 30))
+    values = block_means((24, 30), block_um, truth(angle_deg=angle_deg)) + noise
+    one, other = fitted(values, 0.03, block_um), fitted(values[:, ::-1], 0.03, block_um)
+    assert other.centre_x_um == pytest.approx(30 * 60 - one.centre_x_um, abs=0.1)
+    assert other.centre_y_um == pytest.approx(one.centre_y_um, abs=0.1)
+    assert degrees_apart(other.angle_deg, -one.angle_deg) == pytest.approx(0, abs=0.2)
+    assert other.sigma_major_um == pytest.approx(one.sigma_major_um, rel=1e-3)
+
+
+def test_a_field_cut_by_the_edge_says_so():
+    for x_um, is_cut in ((900, False), (150, True), (1700, True)):
+        known = truth(centre_x_um=x_um, centre_y_um=700)
+        fit = fitted(block_means((24, 30), (60.0, 60.0), known), 0.01, (60.0, 60.0))
+        assert fit.cut_by_edge is is_cut
+        assert fit.centre_x_um == pytest.approx(x_um, abs=10)
+
+
+def test_what_does_not_fit_says_why():
+    rng, block_um = np.random.default_rng(4), (70.0, 70.0)
+    error = np.full((16, 20), 0.05)
+    clean = block_means((16, 20), block_um, truth())
+    assert fit_space(clean, error, block_um, None).reason == "no significant block"
+    assert fit_space(np.ones((1, 1)), np.ones((1, 1)), block_um, region_at(35, 35)).reason == (
+        "a single block has no shape"
+    )
+    assert "too few" in fit_space(np.ones((2, 2)), np.ones((2, 2)), block_um, region_at(70, 70)).reason
+    assert "too few" in fit_space(np.full((9, 9), np.nan), np.ones((9, 9)), block_um, region_at(300, 300)).reason
+    noise = fit_space(0.05 * rng.normal(size=error.shape), error, block_um, region_at(700, 600))
+    assert noise.reason in {"no field stands out of the noise", "fit did not converge"}
+    flat = fit_space(np.zeros(error.shape), error, block_um, region_at(700, 600))
+    assert flat.reason in {"no field stands out of the noise", "fit did not converge"}
+    for refused in (noise, flat):
+        assert np.isnan(refused.centre_x_um)
+        assert refused.model == ""
+    outside = block_means((16, 20), block_um, truth(centre_x_um=-60))
+    assert fitted(outside, 0.01, block_um).reason == "centre outside the screen"
+
+
+def test_one_block_gives_a_centre_but_no_size():
+    values = np.zeros((11, 15))
+    values[4, 6] = 1
+    fit = fitted(values + 0.01 * np.random.default_rng(5).normal(size=values.shape), 0.01, (50.0, 50.0))
+    assert fit.reason == "sigma below half a block: size is an upper bound"
+    assert fit.smaller_than_block
+    assert np.isnan([fit.sigma_major_um, fit.angle_deg, fit.area_1_sigma_um2]).all()
+    assert (fit.centre_x_um, fit.centre_y_um) == pytest.approx((6.5 * 50, 4.5 * 50), abs=15)
+
+
+def test_bad_input_is_refused_in_words():
+    with pytest.raises(ContractError, match=r"shape \(3, 4\) and its error \(4, 3\)"):
+        fit_space(np.ones((3, 4)), np.ones((4, 3)), (1.0, 1.0), None)
