@@ -7,8 +7,10 @@ from dj_neuron.strf.region import FieldRegion, find_region
 from dj_neuron.strf.separability import Separation, separate
 from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
 from dj_neuron.strf.spatial_fit import fit_space
+from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA, TimeCourse, measure_time_course
 
 __all__ = [
+    "BIPHASIC_INDEX_FORMULA",
     "FieldRegion",
     "FieldShape",
     "FrameClock",
@@ -17,10 +19,12 @@ __all__ = [
     "Separation",
     "SpatialFit",
     "SpikeTriggeredAverage",
+    "TimeCourse",
     "find_centre",
     "find_peak",
     "find_region",
     "fit_space",
+    "measure_time_course",
     "separate",
     "spike_triggered_average",
 ]

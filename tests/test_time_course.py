@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dj_neuron.errors import ContractError
+from dj_neuron.strf import measure_time_course
+
+MEASURES = ("time_to_peak_s", "zero_crossing_s", "biphasic_index", "duration_s")
+FINE_S = np.linspace(0, 0.6, 60_001)
+
+
+def course(delays_s, peak_s=0.08, rebound=0.6, polarity=1):
+    def lobe(peak_s):
+        scaled = np.maximum(delays_s, 0) / peak_s
+        return scaled**4 * np.exp(4 - 4 * scaled)
+
+    return polarity * (lobe(peak_s) - rebound * lobe(2.2 * peak_s))
+
+
+def exactly(peak_s=0.08, rebound=0.6):
+    """The measures of the course by their definitions, on a fine grid."""
+    fine = course(FINE_S, peak_s, rebound)
+    top, bottom = fine.argmax(), fine.argmin()
+    crossing = top + np.flatnonzero(fine[top:] < 0)[0]
+    wide = FINE_S[fine > fine[top] / 2]
+    return np.array([FINE_S[top], FINE_S[crossing], -fine[bottom] / fine[top], wide[-1] - wide[0]])
+
+
+def delays(rate_hz):
+    return np.arange(-4, int(0.5 * rate_hz) + 1) / rate_hz
+
+
+def measured(values, error, at_s, **options):
+    return measure_time_course(values, np.full(values.shape, error), at_s, **options)
+
+
+@pytest.mark.parametrize("peak_s", [0.05, 0.08, 0.12])
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_sampled_at_60_hz_times_are_right_to_2_ms(peak_s, polarity):
+    at_s = delays(60)
+    found = measured(course(at_s, peak_s, polarity=polarity), 1e-4, at_s)
+    known = exactly(peak_s)
+    assert found.polarity == polarity
+    assert (found.time_to_peak_s, found.zero_crossing_s, found.duration_s) == pytest.approx(known[[0, 1, 3]], abs=2e-3)
+    assert found.biphasic_index == pytest.approx(known[2], rel=0.03)
+    assert found.reason == ""
+
+
+@pytest.mark.parametrize("rate_hz", [60, 120])
+def test_errors_are_those_that_noise_makes(rate_hz):
+    rng, at_s, known = np.random.default_rng(1), delays(rate_hz), exactly()
+    z, errors = [], []
+    for _ in range(80):
+        found = measured(course(at_s) + 0.04 * rng.normal(size=at_s.size), 0.04, at_s, n_bootstrap=60)
+        values = np.array([getattr(found, name) for name in MEASURES])
+        errors.append(values - known)
+        z.append(errors[-1] / [getattr(found, f"{name}_se") for name in MEASURES])
+    within = np.mean(np.abs(z) < 1, axis=0)
+    assert within == pytest.approx(np.full(4, 0.68), abs=0.2)
+    assert np.mean(within) == pytest.approx(0.68, abs=0.1)
+    assert np.abs(np.mean(errors, axis=0))[[0, 1, 3]].max() < 3e-3
+    assert np.abs(np.mean(errors, axis=0))[2] < 0.06
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), st.floats(0.1, 100))
+def test_neither_sign_nor_unit_changes_the_measures(seed, scale):
+    at_s = delays(60)
+    values = course(at_s) + 0.05 * np.random.default_rng(seed).normal(size=at_s.size)
+    one = measured(values, 0.05, at_s, n_bootstrap=20)
+    other = measured(-scale * values, scale * 0.05, at_s, n_bootstrap=20)
+    assert other.polarity == -one.polarity
+    for name in MEASURES:
+        assert getattr(other, name) == pytest.approx(getattr(one, name), nan_ok=True)
+
+
+def test_polarity_is_that_of_the_peak_nearest_to_the_spike_even_if_the_rebound_is_higher():
+    at_s = np.arange(12) / 60
+    values = np.array([0, 0.1, 0.5, 0.6, 0.3, -0.4, -0.9, -1, -0.8, -0.3, -0.1, 0])
+    found = measured(values, 0.02, at_s)
+    assert found.polarity == 1
+    assert found.time_to_peak_s == pytest.approx(2.8 / 60, abs=0.2 / 60)
+    assert found.biphasic_index == pytest.approx(1 / 0.6, rel=0.1)
+
+
+def test_neither_noise_nor_ripples_nor_what_follows_the_spike_is_a_lobe():
+    at_s = delays(60)
+    values = course(at_s)
+    values[5] = -0.1  # 17 ms: within the noise
+    assert measured(values, 0.05, at_s).polarity == 1
+    assert measured(values, 1e-4, at_s).polarity == 1  # significant, but a tenth of the peak
+    values[:4] = -1
+    assert measured(values, 0.05, at_s).polarity == 1
+
+
+def test_a_monophasic_course_has_no_zero_crossing():
+    at_s = delays(60)
+    found = measured(course(at_s, rebound=0) + 0.02 * np.random.default_rng(2).normal(size=at_s.size), 0.02, at_s)
+    assert found.reason.startswith("monophasic: no second lobe above 0.2")
+    assert np.isnan([found.zero_crossing_s, found.zero_crossing_s_se, found.biphasic_index]).all()
+    assert found.time_to_peak_s == pytest.approx(0.08, abs=5e-3)
+    assert found.duration_s_se > 0
+
+
+@pytest.mark.parametrize(
+    ("last_s", "words", "missing"),
+    [
+        (0.055, "highest at its last delay", MEASURES),
+        (0.1, "the main lobe reaches beyond the delays", ("duration_s", "zero_crossing_s", "biphasic_index")),
+        (0.17, "the second lobe reaches beyond the delays", ("biphasic_index",)),
+    ],
+)
+def test_courses_cut_short_say_so(last_s, words, missing):
+    at_s = delays(60)[delays(60) < last_s]
+    found = measured(course(at_s), 1e-3, at_s)
+    assert words in found.reason
+    for name in MEASURES:
+        assert np.isnan(getattr(found, name)) == (name in missing), name
+
+
+def test_a_peak_at_the_spike_itself_is_no_time_to_peak():
+    at_s = np.arange(8) / 60
+    found = measured(np.array([1.0, 0.5, 0.2, 0, -0.1, -0.3, -0.1, 0]), 0.01, at_s)
+    assert found.reason == "the course is highest at its first delay"
+    assert found.polarity == 1
+
+
+def test_without_a_significant_peak_there_is_no_polarity():
+    at_s = delays(60)
+    found = [measured(np.random.default_rng(k).normal(size=at_s.size), 1.0, at_s).polarity for k in range(100)]
+    assert found.count(None) > 94
+    assert measured(np.zeros(at_s.size), 1.0, at_s).reason == "no significant peak"
+
+
+def test_too_few_delays_say_so():
+    for at_s in ([0.05], [-0.3, -0.2, -0.1, 0.0]):
+        found = measured(np.ones(len(at_s)), 0.1, np.array(at_s))
+        assert found.reason == "1 delay(s) of 0 s and more have a value, expected at least 3"
+    assert measured(np.full(delays(60).size, np.nan), 0.1, delays(60)).polarity is None
+
+
+def test_the_same_seed_gives_the_same_errors():
+    at_s = delays(60)
+    assert measured(course(at_s), 0.05, at_s, seed=3) == measured(course(at_s), 0.05, at_s, seed=3)
+    assert measured(course(at_s), 0.05, at_s, seed=3) != measured(course(at_s), 0.05, at_s, seed=4)
+
+
+def test_bad_input_is_refused_in_words():
+    with pytest.raises(ContractError, match="do not agree"):
+        measure_time_course([1, 2, 3], [1, 2], [0, 1, 2])
+    with pytest.raises(ContractError, match="not ascending"):
+        measure_time_course([1, 2, 3], [1, 1, 1], [2, 1, 0])
