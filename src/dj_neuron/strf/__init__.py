@@ -2,6 +2,8 @@
 
 from dj_neuron.strf.average import SpikeTriggeredAverage, spike_triggered_average
 from dj_neuron.strf.frame_clock import FrameClock
+from dj_neuron.strf.model import HeldOutPrediction, noise_ceiling, predict_held_out
+from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.peak import Peak, find_centre, find_peak
 from dj_neuron.strf.region import FieldRegion, find_region
 from dj_neuron.strf.separability import Separation, separate
@@ -14,7 +16,9 @@ __all__ = [
     "FieldRegion",
     "FieldShape",
     "FrameClock",
+    "HeldOutPrediction",
     "ModelFit",
+    "Nonlinearity",
     "Peak",
     "Separation",
     "SpatialFit",
@@ -23,8 +27,11 @@ __all__ = [
     "find_centre",
     "find_peak",
     "find_region",
+    "fit_nonlinearity",
     "fit_space",
     "measure_time_course",
+    "noise_ceiling",
+    "predict_held_out",
     "separate",
     "spike_triggered_average",
 ]

@@ -153,8 +153,8 @@ def _course_of_peak(smooth: NDArray[Any], allowed: Mask) -> NDArray[np.float32]:
 
 def _smoothed(z: NDArray[Any], block_size_um: tuple[float, float], scale_um: float) -> NDArray[Any]:
     n_y, n_x = z.shape[-2:]
-    smooth = z @ _smoother(n_x, block_size_um[0], float(scale_um)).T
-    return np.asarray(_smoother(n_y, block_size_um[1], float(scale_um)) @ smooth)
+    rows = z.reshape(-1, n_x) @ _smoother(n_x, block_size_um[0], float(scale_um)).T  # one product, not one per delay
+    return np.asarray(_smoother(n_y, block_size_um[1], float(scale_um)) @ rows.reshape(z.shape))
 
 
 @lru_cache(maxsize=64)
