@@ -5,6 +5,7 @@ from dj_neuron.strf.frame_clock import FrameClock
 from dj_neuron.strf.model import HeldOutPrediction, noise_ceiling, predict_held_out
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.peak import Peak, find_centre, find_peak
+from dj_neuron.strf.population import Mosaic, measure_mosaics
 from dj_neuron.strf.region import FieldRegion, find_region
 from dj_neuron.strf.separability import Separation, separate
 from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
@@ -18,6 +19,7 @@ __all__ = [
     "FrameClock",
     "HeldOutPrediction",
     "ModelFit",
+    "Mosaic",
     "Nonlinearity",
     "Peak",
     "Separation",
@@ -29,6 +31,7 @@ __all__ = [
     "find_region",
     "fit_nonlinearity",
     "fit_space",
+    "measure_mosaics",
     "measure_time_course",
     "noise_ceiling",
     "predict_held_out",
