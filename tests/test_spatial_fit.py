@@ -86,7 +86,7 @@ def test_errors_are_those_that_noise_makes():
     rng, known, block_um = np.random.default_rng(2), truth(), (70.0, 70.0)
     clean = block_means((20, 24), block_um, known)
     z, chi2, models, r_squared, ceiling = [], [], [], [], []
-    for _ in range(60):
+    for _ in range(40):
         fit = fitted(clean + 0.05 * rng.normal(size=clean.shape), 0.05, block_um)
         difference = [getattr(fit, name) - known[name] for name in MEASURES[:4]]
         difference.append(degrees_apart(fit.angle_deg, known["angle_deg"]))
@@ -95,11 +95,11 @@ def test_errors_are_those_that_noise_makes():
         models.append(fit.model)
         r_squared.append(fit.r_squared)
         ceiling.append(fit.r_squared_ceiling)
-    assert np.abs(np.mean(z, axis=0)).max() < 4 / np.sqrt(60)
-    assert np.std(z, axis=0) == pytest.approx(np.ones(5), abs=0.35)
-    assert np.std(z) == pytest.approx(1, abs=0.12)
+    assert np.abs(np.mean(z, axis=0)).max() < 4 / np.sqrt(40)
+    assert np.std(z, axis=0) == pytest.approx(np.ones(5), abs=0.4)
+    assert np.std(z) == pytest.approx(1, abs=0.15)
     assert np.mean(chi2) == pytest.approx(1, abs=0.03)
-    assert models.count("gaussian") > 57
+    assert models.count("gaussian") > 37
     assert np.mean(r_squared) == pytest.approx(np.mean(ceiling), abs=0.02)
 
 
@@ -107,7 +107,7 @@ def test_errors_are_those_that_noise_makes():
 def test_bars_have_one_axis_and_the_other_is_nan(axis):
     rng, size_um, sigma_um = np.random.default_rng(3), 16.6, 90.0
     z = []
-    for _ in range(60):
+    for _ in range(40):
         centre_um = rng.uniform(1000, 2500)
         places = dense_axis(200, size_um)
         clean = np.exp(-((places - centre_um) ** 2) / (2 * sigma_um**2)).reshape(200, -1).mean(axis=1)
@@ -120,14 +120,14 @@ def test_bars_have_one_axis_and_the_other_is_nan(axis):
     assert fit.axes == axis
     assert np.isnan([fit.sigma_minor_um, fit.angle_deg, fit.area_1_sigma_um2]).all()
     assert np.isnan(fit.centre_y_um if axis == "x" else fit.centre_x_um)
-    assert np.abs(np.mean(z, axis=0)).max() < 0.5
-    assert np.std(z) == pytest.approx(1, abs=0.2)
+    assert np.abs(np.mean(z, axis=0)).max() < 0.6
+    assert np.std(z) == pytest.approx(1, abs=0.25)
 
 
 places = st.tuples(st.integers(0, 6), st.integers(0, 6))
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.integers(0, 100), places)
 def test_shifting_by_blocks_shifts_the_centre_and_nothing_else(seed, shift):
     block_um = (60.0, 80.0)
@@ -148,7 +148,7 @@ def region_at(x_um, y_um, scale_um=100.0):
     return FieldRegion(np.ones((1, 1), bool), float(x_um), float(y_um), scale_um, 10.0)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.integers(0, 100), st.floats(0, 180))
 def test_a_mirror_image_has_the_mirrored_centre_and_angle(seed, angle_deg):
     block_um = (60.0, 60.0)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from dj_neuron.contracts import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf.average import spike_triggered_average
+from dj_neuron.strf.noise import noise_covariance
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.region import find_region
 from dj_neuron.strf.separability import shrunk
@@ -208,13 +210,16 @@ class _Predictor:
         if region is None:
             return None
         blocks = np.flatnonzero(region.blocks.ravel() & np.isfinite(z).all(axis=0))
-        courses, heights, maps = np.linalg.svd(z[:, blocks], full_matrices=False)
+        covariance = noise_covariance(z.reshape(average.values.shape[1:]), self.delays_s, region.blocks)
+        root = np.linalg.cholesky(covariance)
+        white = solve_triangular(root, z[:, blocks], lower=True)
+        courses, heights, maps = np.linalg.svd(white, full_matrices=False)
         above_noise = shrunk(heights, len(z), blocks.size)
         heights = above_noise if above_noise.any() else np.where(np.arange(heights.size) == 0, heights, 0)
         kept = np.flatnonzero(heights)
         contrast = (block_values(self.movie, blocks) - pixel_mean[blocks]) / pixel_sd[blocks]
         by_component = contrast @ maps[kept].T
-        weights = courses[:, kept] * heights[kept] * factor
+        weights = root @ courses[:, kept] * heights[kept] * factor
         drive = np.zeros(self.clock.n_frames)
         for frames, weight in zip(self.history, weights, strict=True):
             drive += by_component[frames] @ weight

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from dj_neuron.errors import ContractError
+from dj_neuron.strf.noise import noise_covariance
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,10 +26,12 @@ class Separation:
     ----------
     time_course, time_course_se : array (n_delays,)
         Relative, 1 or -1 at its largest causal delay; it carries the sign. Delays after the spike show its noise.
+    noise_correlation : array (n_delays, n_delays)
+        Of the errors of the time course.
     spatial_map, spatial_map_se : array (n_y, n_x)
         Contrast, at the delay where the time course is largest. Positive at the centre of ON and OFF fields alike.
     singular_values : array (min(n_causal, n_region),)
-        Of the causal part within the region, in standard errors.
+        Of the causal part within the region, in standard errors of white noise.
     separability : float
         Share of the field's energy that the product explains, 0 to 1, corrected for noise.
     p_inseparable : float
@@ -38,6 +42,7 @@ class Separation:
 
     time_course: Floats
     time_course_se: Floats
+    noise_correlation: Floats
     spatial_map: Floats
     spatial_map_se: Floats
     singular_values: Floats
@@ -81,16 +86,17 @@ def separate(
 
     Notes
     -----
-    Singular value decomposition of ``values / standard_error``, delays by blocks. A product has two possible signs: the
-    map is taken as positive where the sum of its cubes is, that is at its centre, whatever the
-    polarity and the surround; the course has the sign that is left.
+    Singular value decomposition of ``values / standard_error``, delays by blocks, after the noise is made independent
+    between delays (:func:`~dj_neuron.strf.noise.noise_covariance`). A product has two possible signs: the map is taken
+    as positive where the sum of its cubes is, that is at its centre, whatever the polarity and the surround; the course
+    has the sign that is left.
 
     ``separability = s1^2 / sum s^2``, with noise taken out of both: the sum less one for every point, and s1 shrunk by
     what noise adds to the first singular value of a large matrix [1]_. It is NaN where the first component is no higher
     than that of noise alone [2]_. A field known to be separable is below 1 by chance, never above.
 
-    The test compares the second singular value with those of a product of the same height plus independent noise of
-    the known standard error; p = (b + 1) / (m + 1).
+    The test compares the second singular value with those of a product of the same height plus such noise;
+    p = (b + 1) / (m + 1).
 
     References
     ----------
@@ -113,21 +119,22 @@ def separate(
     if not blocks.any():
         return _nothing(values.shape, "no finite value in the region")
 
-    z = values[causal][:, blocks] / error[causal][:, blocks]
-    courses, singular_values, maps = np.linalg.svd(z, full_matrices=False)
-    course = np.zeros(delays.size)
-    course[causal] = courses[:, 0] * np.sqrt(np.mean(error[causal][:, blocks] ** 2, axis=1))
+    z = np.where(known, values / np.where(known, error, 1), 0)
+    covariance = noise_covariance(np.where(known, z, np.nan), delays, region)
+    root = np.asarray(np.linalg.cholesky(covariance[np.ix_(causal, causal)]), np.float64)
+    white = solve_triangular(root, z[causal][:, blocks], lower=True)
+    courses, singular_values, maps = np.linalg.svd(white, full_matrices=False)
+    course = root @ courses[:, 0] * np.sqrt(np.mean(error[causal][:, blocks] ** 2, axis=1))
     course *= np.copysign(1 / np.abs(course).max(), np.sum(maps[0] ** 3))
-    weight = np.where(known, 1 / np.where(known, error, 1) ** 2, 0)
-    seen = np.where(known, values, 0)
-    spatial_map, map_error = _projected(seen, weight, course[:, None, None], axis=0)
-    in_region = np.where(blocks, spatial_map, 0)
-    course, course_error = _projected(seen, weight, in_region, axis=(1, 2))
+    spatial_map, map_error = _map_of(course, z[causal], np.where(known, error, np.nan)[causal], root)
+    course, course_error = _course_of(spatial_map[blocks], z[:, blocks], np.where(known, error, np.nan)[:, blocks])
     height = np.abs(course[causal]).max()
-    separability, p_inseparable, reason = _judge(singular_values, z.shape, n_bootstrap, seed)
+    deviation = np.sqrt(np.diag(covariance))
+    separability, p_inseparable, reason = _judge(singular_values, white.shape, n_bootstrap, seed)
     return Separation(
         time_course=course / height,
-        time_course_se=course_error / height,
+        time_course_se=course_error * deviation / height,
+        noise_correlation=covariance / np.outer(deviation, deviation),
         spatial_map=spatial_map * height,
         spatial_map_se=map_error * height,
         singular_values=singular_values,
@@ -139,14 +146,30 @@ def separate(
 
 def _nothing(shape: tuple[int, ...], reason: str) -> Separation:
     course, in_space = np.full(shape[0], np.nan), np.full(shape[1:], np.nan)
-    return Separation(course, course, in_space, in_space, np.empty(0), np.nan, np.nan, reason)
+    return Separation(course, course, np.eye(shape[0]), in_space, in_space, np.empty(0), np.nan, np.nan, reason)
 
 
-def _projected(seen: Floats, weight: Floats, onto: Floats, axis: int | tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Weighted least squares for one factor of the product, given the other; with its standard error."""
-    information = np.sum(weight * onto**2, axis=axis)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sum(weight * onto * seen, axis=axis) / information, 1 / np.sqrt(information)
+def _map_of(course: Floats, z: Floats, error: Floats, root: Floats) -> tuple[Floats, Floats]:
+    """Generalised least squares for the map, given the course and the root of the noise's covariance."""
+    n_delays = len(z)
+    white = solve_triangular(root, z.reshape(n_delays, -1), lower=True)
+    course_z = (course[:, None, None] / error).reshape(n_delays, -1)
+    unknown = np.isnan(course_z).any(axis=0)
+    onto = solve_triangular(root, np.where(unknown, 0, course_z), lower=True)
+    information = _or_nan(np.sum(onto**2, axis=0), np.asarray(~unknown))
+    in_space = np.sum(onto * white, axis=0) / information
+    return in_space.reshape(z.shape[1:]), 1 / np.sqrt(information).reshape(z.shape[1:])
+
+
+def _course_of(in_space: Floats, z: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Weighted least squares for the course, ``(n_delays,)``, given the map of some blocks."""
+    onto = in_space / error
+    information = _or_nan(np.sum(onto**2, axis=1), np.asarray(np.isfinite(onto).all(axis=1)))
+    return np.sum(np.nan_to_num(onto) * z, axis=1) / information, 1 / np.sqrt(information)
+
+
+def _or_nan(information: Floats, known: Mask) -> Floats:
+    return np.where(known & (information > 0), information, np.nan)
 
 
 def noise_edge(n_delays: int, n_blocks: int) -> float:

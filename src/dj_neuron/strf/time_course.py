@@ -57,7 +57,13 @@ class TimeCourse:
 
 
 def measure_time_course(
-    time_course: ArrayLike, standard_error: ArrayLike, delays_s: ArrayLike, *, n_bootstrap: int = 100, seed: int = 0
+    time_course: ArrayLike,
+    standard_error: ArrayLike,
+    delays_s: ArrayLike,
+    *,
+    noise_correlation: ArrayLike | None = None,
+    n_bootstrap: int = 100,
+    seed: int = 0,
 ) -> TimeCourse:
     """Measure the time course of a receptive field.
 
@@ -67,6 +73,8 @@ def measure_time_course(
         In any unit, with its sign, as :func:`~dj_neuron.strf.separate` gives it.
     delays_s : array (n_delays,)
         Seconds before the spike, ascending; only delays of 0 and more are looked at.
+    noise_correlation : array (n_delays, n_delays), optional
+        Of the errors; default: independent.
     n_bootstrap : int
         Noisy courses that the standard errors rest on.
     seed : int
@@ -97,8 +105,8 @@ def measure_time_course(
     name: the ratio of the peaks, the ratio of the areas of the lobes, and one less the ratio of net to total area. They
     rank cells alike but differ in value.
 
-    Standard errors are the spread of the measures when noise of the given size, independent between delays, is added
-    to the course once more.
+    Standard errors are the spread of the measures when noise of the given size and correlation is added to the course
+    once more.
 
     References
     ----------
@@ -128,7 +136,9 @@ def measure_time_course(
     measures = _measure(course, noise_reach, delays)
     if np.isnan(measures.time_to_peak_s):
         return measures
-    noise = np.random.default_rng(seed).standard_normal((n_bootstrap, course.size)) * error
+    correlation = np.eye(used.size) if noise_correlation is None else np.asarray(noise_correlation, np.float64)
+    root = np.linalg.cholesky(correlation[np.ix_(used, used)])
+    noise = np.random.default_rng(seed).standard_normal((n_bootstrap, course.size)) @ root.T * error
     again = [_measure(course + draw, noise_reach, delays) for draw in noise]
     drawn = np.array([[getattr(one, name) for name in _MEASURES] for one in again if one.polarity == measures.polarity])
     errors: dict[str, Any] = {
