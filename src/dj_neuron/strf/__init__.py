@@ -2,11 +2,12 @@
 
 from dj_neuron.strf.average import SpikeTriggeredAverage, spike_triggered_average
 from dj_neuron.strf.frame_clock import FrameClock
-from dj_neuron.strf.model import HeldOutPrediction, noise_ceiling, predict_held_out
+from dj_neuron.strf.model import HeldOutPrediction, predict_held_out
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.peak import Peak, find_centre, find_peak
 from dj_neuron.strf.population import Mosaic, measure_mosaics
 from dj_neuron.strf.region import FieldRegion, find_region
+from dj_neuron.strf.scores import noise_ceiling
 from dj_neuron.strf.separability import Separation, separate
 from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
 from dj_neuron.strf.spatial_fit import fit_space

@@ -14,6 +14,7 @@ from dj_neuron.strf.average import spike_triggered_average
 from dj_neuron.strf.noise import noise_covariance
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.region import find_region
+from dj_neuron.strf.scores import binned, correlation, noise_ceiling
 from dj_neuron.strf.separability import shrunk
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def predict_held_out(
     Raises
     ------
     AlignmentError
-        If movie and clock differ in their number of frames, or no delay is 0 or more.
+        If movie and clock differ in their number of frames, no delay is 0 or more, or spikes are not 1-D and finite.
     ContractError
         If there are fewer than 2 folds, or trials differ in length.
 
@@ -128,13 +129,7 @@ def predict_held_out(
     decomposition that stand out of the noise, for the thousands of points of an average hold more noise than field.
     Where no field is found in the training time, the rate of that time is the prediction.
 
-    The noise ceiling is the root of signal power over total power [1]_, [2]_.
-
-    References
-    ----------
-    .. [1] Sahani, Linden (2003), How linear are auditory cortical responses?, NIPS 15:125-132.
-    .. [2] Schoppe, Harper, Willmore, King, Schnupp (2016), Measuring the performance of neural models,
-       Front Comput Neurosci 10:10.
+    The noise ceiling is that of all trials given, :func:`~dj_neuron.strf.noise_ceiling`; no prediction enters it.
     """
     movie = movie if isinstance(movie, Movie) else Movie.from_frames(movie)
     delays = np.atleast_1d(np.asarray(delays_s, np.float64))
@@ -143,9 +138,9 @@ def predict_held_out(
         raise AlignmentError("no delay is 0 s or more, expected some: what comes after a spike predicts nothing")
     if n_folds < 2:
         raise ContractError(f"{n_folds} fold(s) leave nothing to train on, expected at least 2")
-    times = [
-        train.times_s if isinstance(train, SpikeTrain) else np.asarray(train, np.float64) for train in spike_trains
-    ]
+    if movie.n_frames != frame_clock.n_frames:
+        raise AlignmentError(f"the movie has {movie.n_frames} frames, but the clock {frame_clock.n_frames}")
+    times = [_times(train, neuron) for neuron, train in enumerate(spike_trains)]
     predictor = _Predictor(movie, frame_clock, times, delays, block_size_um, min_spikes)
     trials = _trials(repeats)
     reach = int(np.ceil(delays.max() * frame_clock.frame_rate_hz)) + 1
@@ -210,6 +205,8 @@ class _Predictor:
         if region is None:
             return None
         blocks = np.flatnonzero(region.blocks.ravel() & np.isfinite(z).all(axis=0))
+        if not blocks.size:
+            return None
         covariance = noise_covariance(z.reshape(average.values.shape[1:]), self.delays_s, region.blocks)
         root = np.linalg.cholesky(covariance)
         white = solve_triangular(root, z[:, blocks], lower=True)
@@ -229,13 +226,13 @@ class _Predictor:
         """Compare what was predicted for a neuron with what it did."""
         observed, predicted, drive = self.observed[neuron], self.predicted[neuron], self.drive[neuron]
         both = np.array([predicted, observed])
-        by_fold = [_binned(both[:, fold.tested], n_frames_bin) for fold in folds]
+        by_fold = [binned(both[:, fold.tested], n_frames_bin) for fold in folds]
         whole = np.concatenate(by_fold, axis=1)
         result = HeldOutPrediction(
             observed=observed,
             predicted=predicted,
             drive=drive,
-            noise_ceiling=noise_ceiling(_binned(observed[trials], n_frames_bin)) if trials.size else np.nan,
+            noise_ceiling=noise_ceiling(binned(observed[trials], n_frames_bin)) if trials.size else np.nan,
             n_bins=int(np.isfinite(whole[0]).sum()),
         )
         known, driven = np.isfinite(predicted), np.isfinite(drive)
@@ -245,17 +242,24 @@ class _Predictor:
             return replace(result, reason="no field found in the training time")
         if not observed[driven].any():
             return replace(result, reason="no spike in the tested time")
-        of_folds = np.array([_correlation(*own) for own in by_fold])
+        of_folds = np.array([correlation(*own) for own in by_fold])
         of_folds = of_folds[np.isfinite(of_folds)]
         by_rate = self.by_rate[neuron, known]
         gain = observed[known] * np.log(predicted[known] / by_rate) - (predicted[known] - by_rate)
         return replace(
             result,
             nonlinearity=fit_nonlinearity(drive[driven], observed[driven], self.durations_s[driven]),
-            test_correlation=_correlation(*whole),
+            test_correlation=correlation(*whole),
             test_correlation_se=float(of_folds.std(ddof=1) / np.sqrt(of_folds.size)) if of_folds.size > 1 else np.nan,
             bits_per_spike=float(gain.sum() / observed[known].sum() / np.log(2)),
         )
+
+
+def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
+    times_s = np.asarray(train.times_s if isinstance(train, SpikeTrain) else train, np.float64)
+    if times_s.ndim != 1 or not np.isfinite(times_s).all():
+        raise AlignmentError(f"spike train {neuron} has shape {times_s.shape}, expected finite seconds, (n_spikes,)")
+    return times_s
 
 
 def _trials(repeats: Sequence[ArrayLike]) -> Ints:
@@ -289,39 +293,3 @@ def block_values(movie: Movie, blocks: Ints) -> Floats:
     low, high = movie.levels
     bits = movie.data[:, blocks >> 3] >> (blocks & 7).astype(np.uint8) & 1
     return np.asarray(low + (high - low) * bits, np.float64)
-
-
-def noise_ceiling(counts: ArrayLike) -> float:
-    """Give the correlation that a perfect model would reach with single trials of the same stimulus.
-
-    Parameters
-    ----------
-    counts : array (n_trials, n_bins)
-        Spikes per bin.
-
-    Returns
-    -------
-    float
-        0 if nothing is repeated from trial to trial; NaN with fewer than 2 trials or 2 bins, or without spikes.
-    """
-    counts = np.asarray(counts, np.float64)
-    if min(counts.shape) < 2 or not counts.any():
-        return np.nan
-    n_trials = len(counts)
-    total = counts.var(axis=1, ddof=1).mean()
-    signal = (n_trials * counts.mean(axis=0).var(ddof=1) - total) / (n_trials - 1)
-    return float(np.sqrt(max(signal, 0) / total))
-
-
-def _binned(values: Floats, width: int) -> Floats:
-    """Sums over whole bins along the last axis, ``(n, n_bins)``."""
-    n_bins = values.shape[-1] // width
-    return np.asarray(values[:, : n_bins * width].reshape(len(values), n_bins, width).sum(axis=2))
-
-
-def _correlation(predicted: Floats, observed: Floats) -> float:
-    known = np.isfinite(predicted)
-    predicted, observed = predicted[known], observed[known]
-    if predicted.size < 2 or predicted.std() == 0 or observed.std() == 0:
-        return np.nan
-    return float(np.corrcoef(predicted, observed)[0, 1])
