@@ -4,8 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dj_neuron.errors import ContractError
-from dj_neuron.simulate import KnownNeuron
-from dj_neuron.strf import FieldRegion, find_region, fit_space
+from dj_neuron.simulate import KnownNeuron, simulate
+from dj_neuron.strf import (
+    FieldRegion,
+    FrameClock,
+    find_region,
+    fit_space,
+    measure_time_course,
+    separate,
+    spike_triggered_average,
+)
 
 MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
 SUBSAMPLES = 25
@@ -198,6 +206,32 @@ def test_one_block_gives_a_centre_but_no_size():
     assert fit.smaller_than_block
     assert np.isnan([fit.sigma_major_um, fit.angle_deg, fit.area_1_sigma_um2]).all()
     assert (fit.centre_x_um, fit.centre_y_um) == pytest.approx((6.5 * 50, 4.5 * 50), abs=15)
+
+
+@pytest.mark.parametrize("first_s", [-0.1, 0.0])
+def test_simulated_neurons_are_measured_from_their_spikes(first_s):
+    n_fields, z = 0, []
+    for session, neurons in simulate("small"):
+        for stimulation in session.stimulations:
+            clock, block_um = FrameClock.of(stimulation), stimulation.block_size_um
+            delays = clock.delays_between(first_s, 0.4)
+            average = spike_triggered_average(stimulation.movie, clock, stimulation.spike_trains, delays, min_spikes=2)
+            for k, train in enumerate(stimulation.spike_trains):
+                region = find_region(average.z[k], delays, block_um)
+                if region is None:
+                    assert train.n_spikes < 50
+                    continue
+                known = neurons[train.neuron_id]
+                split = separate(average.values[k], average.standard_error[k], delays, region.blocks, n_bootstrap=0)
+                fit = fit_space(split.spatial_map, split.spatial_map_se, block_um, region)
+                course = measure_time_course(split.time_course, split.time_course_se, delays, n_bootstrap=2)
+                assert course.polarity == known.polarity
+                n_fields += 1
+                z.append((fit.centre_x_um - known.centre_x_um) / fit.centre_x_um_se)
+                z.append((fit.centre_y_um - known.centre_y_um) / fit.centre_y_um_se)
+    assert n_fields == 12
+    assert np.nanmax(np.abs(z)) < 4.5
+    assert np.nanstd(z) < 1.8
 
 
 def test_bad_input_is_refused_in_words():

@@ -130,7 +130,7 @@ def _finite(z: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _threshold(n_points: int) -> float:
-    """Height of |z| that noise passes rarely; all scales together have at most twice the independent points."""
+    """Height of |z| that noise passes rarely; smoothing at all scales adds about as many independent points again."""
     return float(norm.isf(_FALSE_ALARMS / (4 * n_points)))
 
 
