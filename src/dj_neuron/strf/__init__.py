@@ -10,6 +10,8 @@ from dj_neuron.strf.region import FieldRegion, find_region
 from dj_neuron.strf.scores import noise_ceiling
 from dj_neuron.strf.separability import Separation, separate
 from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
+from dj_neuron.strf.shift_null import ShiftNull, circular_shift_null
+from dj_neuron.strf.significance import Significance, judge_significance
 from dj_neuron.strf.spatial_fit import fit_space
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA, TimeCourse, measure_time_course
 
@@ -24,14 +26,18 @@ __all__ = [
     "Nonlinearity",
     "Peak",
     "Separation",
+    "ShiftNull",
+    "Significance",
     "SpatialFit",
     "SpikeTriggeredAverage",
     "TimeCourse",
+    "circular_shift_null",
     "find_centre",
     "find_peak",
     "find_region",
     "fit_nonlinearity",
     "fit_space",
+    "judge_significance",
     "measure_mosaics",
     "measure_time_course",
     "noise_ceiling",

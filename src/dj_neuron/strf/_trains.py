@@ -1,0 +1,43 @@
+"""What every estimate asks of its arguments before it looks at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dj_neuron.contracts import Movie, SpikeTrain
+from dj_neuron.errors import AlignmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from dj_neuron.strf.frame_clock import FrameClock
+
+    Floats = NDArray[np.float64]
+
+
+def checked(
+    movie: Movie | ArrayLike,
+    frame_clock: FrameClock,
+    spike_trains: Sequence[SpikeTrain | ArrayLike],
+    delays_s: ArrayLike,
+) -> tuple[Movie, list[Floats], Floats]:
+    """Give movie, ascending spike times of every train, and delays; raise AlignmentError if they do not fit."""
+    movie = movie if isinstance(movie, Movie) else Movie.from_frames(movie)
+    if movie.n_frames != frame_clock.n_frames:
+        raise AlignmentError(f"the movie has {movie.n_frames} frames, but the clock {frame_clock.n_frames}")
+    delays = np.atleast_1d(np.asarray(delays_s, np.float64))
+    if delays.ndim != 1 or not np.isfinite(delays).all():
+        raise AlignmentError("delays are expected as finite seconds, (n_delays,)")
+    trains = []
+    for number, train in enumerate(spike_trains):
+        times_s = np.asarray(train.times_s if isinstance(train, SpikeTrain) else train, np.float64)
+        if times_s.ndim != 1 or not np.isfinite(times_s).all():
+            raise AlignmentError(
+                f"spike train {number} has shape {times_s.shape}, expected finite seconds, (n_spikes,)"
+            )
+        trains.append(np.sort(times_s))
+    return movie, trains, delays

@@ -1,0 +1,163 @@
+"""Which neurons have a receptive field, and which blocks and delays belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from dj_neuron.errors import ContractError
+from dj_neuron.strf.peak import find_peak
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dj_neuron.strf.average import SpikeTriggeredAverage
+    from dj_neuron.strf.peak import Peak
+    from dj_neuron.strf.shift_null import ShiftNull
+
+    Floats = NDArray[np.float64]
+
+_ROUNDING = 1e-6  # of z: null and estimate add up in different orders
+
+
+@dataclass(frozen=True, eq=False)
+class Significance:
+    """What a null says about the neurons of a stimulation.
+
+    Attributes
+    ----------
+    peaks : tuple of Peak or None
+        Of each neuron: the largest |z| at delays >= 0 and, as `noise_z`, at delays after the spike.
+    p_value : array (n_neurons,)
+        Chance of such a peak without an effect, over all blocks and delays; NaN where there is no peak.
+    q_value : array (n_neurons,)
+        The same with the neurons of the stimulation taken together: false discovery rate.
+    p_value_analytic : array (n_neurons,)
+        Approximate second opinion: for as many independent normal z as there are blocks and delays.
+    threshold_z : array (n_neurons,)
+        What |z| must exceed; infinite where the null has too few shifts for `alpha`.
+    is_significant : bool array (n_neurons, n_delays, n_y, n_x)
+        Whether |z| exceeds it, at delays >= 0.
+    alpha : float
+        The chance, per neuron, that without an effect anything at all is significant.
+    n_shifts, seed : int
+        Of the null.
+    """
+
+    peaks: tuple[Peak | None, ...]
+    p_value: Floats
+    q_value: Floats
+    p_value_analytic: Floats
+    threshold_z: Floats
+    is_significant: NDArray[np.bool_]
+    alpha: float
+    n_shifts: int
+    seed: int
+
+
+def judge_significance(
+    sta: SpikeTriggeredAverage, null: ShiftNull, frame_duration_s: float, *, alpha: float = 0.05
+) -> Significance:
+    """Judge spike-triggered averages by a null of their largest |z|.
+
+    Parameters
+    ----------
+    sta : SpikeTriggeredAverage
+        Of the movie, trains, delays and `min_spikes` of the null.
+    null : ShiftNull
+        See :func:`~dj_neuron.strf.circular_shift_null`.
+    frame_duration_s : float
+        Delays of this or more after the spike are the noise control.
+    alpha : float
+        Family-wise error rate of the significant blocks and delays of a neuron.
+
+    Returns
+    -------
+    Significance
+        ``p_value``, ``q_value`` (n_neurons,), ``is_significant`` (n_neurons, n_delays, n_y, n_x).
+
+    Raises
+    ------
+    ContractError
+        If `alpha` is not between 0 and 1, or the null is not that of the averages.
+
+    Notes
+    -----
+    With b of m shifts reaching the observed peak, ``p = (b + 1) / (m + 1)``: the observed order counts as one
+    of the m + 1 that are equally likely without an effect [1]_. A block and delay is significant if its |z| exceeds
+    the (1 - alpha) quantile of all m + 1 maxima. Then something is significant exactly if ``p <= alpha``, and the
+    chance that anything false is, is at most alpha [2]_. q values are Benjamini and Hochberg's [3]_.
+
+    The analytic p is Sidak's ``1 - (1 - p_1)^n``. z are neither quite normal (few spikes) nor independent (bursts,
+    neighbouring delays), and spread less than 1 where spikes are many per frame, as the mean that is subtracted is that
+    of the same frames: by ``sqrt(1 - 1 / (n_frames * error_factor^2))``. The shifts need none of this.
+
+    References
+    ----------
+    .. [1] Phipson, Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
+    .. [2] Nichols, Holmes (2002), Nonparametric permutation tests for functional neuroimaging, Human Brain Mapping
+       15:1-25.
+    .. [3] Benjamini, Hochberg (1995), Controlling the false discovery rate, J. R. Stat. Soc. B 57:289-300.
+    """
+    if not 0 < alpha < 1:
+        raise ContractError(f"alpha is {alpha}, expected a chance between 0 and 1")
+    z = sta.z
+    peaks = tuple(find_peak(of_neuron, sta.delays_s, frame_duration_s) for of_neuron in z)
+    observed = np.array([np.nan if peak is None else abs(peak.z) for peak in peaks])
+    _check_same(observed, null)
+    maxima = np.concatenate([null.observed[:, None], null.maxima], axis=1)
+    has_peak = np.isfinite(observed)
+    n_reaching = np.count_nonzero(maxima >= null.observed[:, None] * (1 - _ROUNDING), axis=1)
+    p_value = np.where(has_peak, n_reaching / maxima.shape[1], np.nan)
+    threshold_z = np.where(has_peak, _threshold(maxima, alpha), np.nan)
+    is_causal = (sta.delays_s >= 0)[:, None, None]
+    with np.errstate(invalid="ignore"):
+        is_significant = is_causal & (np.abs(z) > (threshold_z * (1 + _ROUNDING))[:, None, None, None])
+    n_looked_at = np.count_nonzero(np.isfinite(z) & is_causal, axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):  # no deviation at all has p = 1
+        p_value_analytic = -np.expm1(n_looked_at * np.log1p(-2 * stats.norm.sf(observed)))
+    return Significance(
+        peaks=peaks,
+        p_value=p_value,
+        q_value=false_discovery_rate(p_value),
+        p_value_analytic=p_value_analytic,
+        threshold_z=threshold_z,
+        is_significant=is_significant,
+        alpha=alpha,
+        n_shifts=null.n_shifts,
+        seed=null.seed,
+    )
+
+
+def false_discovery_rate(p_value: Floats) -> Floats:
+    """Give Benjamini and Hochberg's q values, (n_neurons,); NaN stays NaN and counts for nobody."""
+    q_value = np.full_like(p_value, np.nan)
+    is_tested = np.isfinite(p_value)
+    if is_tested.any():
+        q_value[is_tested] = stats.false_discovery_control(p_value[is_tested])
+    return q_value
+
+
+def _threshold(maxima: Floats, alpha: float) -> Floats:
+    """Give the (1 - alpha) quantile of every neuron's maxima: at most that share of them lies above it."""
+    n_above = int(np.floor(alpha * maxima.shape[1] + 1e-9))
+    if n_above == 0:
+        return np.full(len(maxima), np.inf)
+    return np.asarray(np.sort(maxima, axis=1)[:, -n_above - 1])
+
+
+def _check_same(observed: Floats, null: ShiftNull) -> None:
+    is_same = observed.shape == null.observed.shape and np.allclose(observed, null.observed, 1e-6, 1e-6, equal_nan=True)
+    if not is_same:
+        raise ContractError(
+            f"the averages have peaks of {_summary(observed)}, but the null was made for {_summary(null.observed)}, "
+            "expected the same movie, trains, delays and minimum of spikes"
+        )
+
+
+def _summary(observed: Floats) -> str:
+    shown = ", ".join(f"{z:.3f}" for z in observed[:3])
+    return f"|z| = {shown}{', ...' if observed.size > 3 else ''} ({observed.size} neurons)"

@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from dj_neuron.errors import AlignmentError, ContractError
+from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, shift_null, spike_triggered_average
+
+RATE_HZ = 60.0
+
+
+def naive(frames, clock, train, delays, shifts, min_spikes):
+    """The largest |z| for every shift, a row of frames at a time."""
+    frames = frames.reshape(len(frames), -1).astype(float)
+    largest = np.full(len(shifts), np.nan)
+    for place, shift in enumerate(shifts):
+        for delay in delays[delays >= 0]:
+            shown = clock.frames_at(train, delay)
+            shown = shown[shown >= 0]
+            if shown.size < max(min_spikes, 1):
+                continue
+            error = frames.std(axis=0) * np.sqrt(np.sum(np.bincount(shown) ** 2))
+            deviation = np.abs(frames[(shown + shift) % len(frames)].sum(axis=0) - shown.size * frames.mean(axis=0))
+            changes = error > 1e-12
+            if changes.any():
+                largest[place] = np.fmax(largest[place], (deviation[changes] / error[changes]).max())
+    return largest
+
+
+@st.composite
+def recordings(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n_frames = draw(st.one_of(st.integers(1, 40), st.integers(100, 300)))
+    shape = (n_frames, draw(st.integers(1, 9)), draw(st.integers(1, 70)))
+    clock = FrameClock.regular(10, n_frames, 0.3)
+    if draw(st.booleans()):
+        clock = FrameClock.from_edges(np.cumsum(rng.uniform(0.05, 0.2, n_frames + 1)))
+    sizes = draw(st.lists(st.one_of(st.integers(0, 30), st.integers(100, 3000)), min_size=1, max_size=3))
+    trains = [np.sort(rng.uniform(-1, clock.ends_s[-1] + 1, size)) for size in sizes]
+    lags = st.one_of(st.integers(-4, 8), st.floats(-4, 8))
+    delays = np.array(draw(st.lists(lags, min_size=1, max_size=5))) / 10
+    return rng.choice([-1, 1], shape, p=[0.3, 0.7]), clock, trains, delays
+
+
+@settings(max_examples=60)
+@given(recordings(), st.integers(0, 20))
+def test_the_null_agrees_with_a_naive_loop_and_with_its_numpy_form(recording, min_spikes):
+    frames, clock, trains, delays = recording
+    arguments = (frames, clock, trains, delays)
+    options = {
+        "neuron_numbers": range(len(trains)),
+        "seed": 3,
+        "n_shifts": 7,
+        "margin_s": 0.1,
+        "min_spikes": min_spikes,
+    }
+    compiled = circular_shift_null(*arguments, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shift_null, "HAS_NUMBA", False)
+        plain = circular_shift_null(*arguments, **options)
+    np.testing.assert_array_equal(compiled.observed, plain.observed)
+    np.testing.assert_array_equal(compiled.maxima, plain.maxima)
+    for i, train in enumerate(trains):
+        found = [compiled.observed[i], *compiled.maxima[i]]
+        expected = naive(frames, clock, train, delays, [0, *compiled.shifts[i]], min_spikes)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_more_blocks_than_a_tile_has_and_large_counts_are_right():
+    rng = np.random.default_rng(1)
+    frames = rng.choice([0, 1], (5000, 2, 270))
+    clock = FrameClock.regular(RATE_HZ, 5000, 0)
+    trains = [np.sort(rng.uniform(0, 80, 70_000)), np.sort(rng.uniform(0, 80, 200))]
+    delays = np.arange(2) / RATE_HZ
+    null = circular_shift_null(frames, clock, trains, delays, neuron_numbers=[0, 1], seed=0, n_shifts=2)
+    for i, train in enumerate(trains):
+        expected = naive(frames, clock, train, delays, [0, *null.shifts[i]], 1)
+        np.testing.assert_allclose([null.observed[i], *null.maxima[i]], expected, rtol=1e-9)
+
+
+def test_graded_movies_take_part(monkeypatch):
+    monkeypatch.setattr(shift_null, "_CHUNK_VALUES", 2000)  # several pieces
+    rng = np.random.default_rng(2)
+    frames = rng.normal(3, 1, (300, 3, 7))
+    frames[:, 1, 2] = 5.0
+    clock, train = FrameClock.regular(RATE_HZ, 300, 0), np.sort(rng.uniform(0, 5, 90))
+    delays = np.arange(-1, 4) / RATE_HZ
+    null = circular_shift_null(frames, clock, [train], delays, neuron_numbers=[0], seed=0, n_shifts=9, margin_s=0.1)
+    expected = naive(frames, clock, train, delays, [0, *null.shifts[0]], 1)
+    np.testing.assert_allclose([null.observed[0], *null.maxima[0]], expected)
+
+
+def test_the_null_is_that_of_a_train_moved_around_the_recording():
+    rng = np.random.default_rng(4)
+    frames, clock = rng.choice([-1, 1], (400, 5, 6)), FrameClock.regular(10, 400, 0)
+    train = (rng.integers(0, 400, 150) + 0.5) / 10
+    null = circular_shift_null(frames, clock, [train], [0.0], neuron_numbers=[0], seed=0, n_shifts=20)
+    for shift, largest in zip(null.shifts[0], null.maxima[0], strict=True):
+        moved = (train + shift / 10) % 40.0
+        assert np.abs(spike_triggered_average(frames, clock, [moved], [0.0]).z).max() == pytest.approx(largest)
+
+
+def test_shifts_keep_away_from_0_on_both_sides_and_are_all_taken_where_they_are_few():
+    rng = np.random.default_rng(5)
+    frames, clock = rng.choice([-1, 1], (100, 2, 2)), FrameClock.regular(10, 100, 0)
+    delays = np.arange(-5, 11) / 10  # a span of 15 frames
+    null = circular_shift_null(
+        frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0, n_shifts=1000, margin_s=1.0
+    )
+    assert null.shifts.tolist() == [list(range(26, 75))]
+    assert null.n_shifts == 49
+    none = circular_shift_null(frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0, margin_s=9.0)
+    assert none.n_shifts == 0
+    judged = judge_significance(spike_triggered_average(frames, clock, [[1.0, 5.0]], delays), none, 0.1)
+    assert judged.p_value.tolist() == [1.0]
+    assert not judged.is_significant.any()
+
+
+def test_a_neuron_is_judged_alike_in_any_company():
+    rng = np.random.default_rng(6)
+    frames, clock = rng.choice([-1, 1], (600, 6, 6)), FrameClock.regular(RATE_HZ, 600, 0)
+    trains = [np.sort(rng.uniform(0, 10, 80)) for _ in range(4)]
+    delays = np.arange(4) / RATE_HZ
+    options = {"seed": 8, "n_shifts": 50}
+    together = circular_shift_null(frames, clock, trains, delays, neuron_numbers=[1, 5, 6, 9], **options)
+    order = [2, 0, 3, 1]
+    permuted = circular_shift_null(
+        frames, clock, [trains[i] for i in order], delays, neuron_numbers=[6, 1, 9, 5], **options
+    )
+    np.testing.assert_array_equal(permuted.maxima, together.maxima[order])
+    alone = circular_shift_null(frames, clock, trains[1:2], delays, neuron_numbers=[5], **options)
+    np.testing.assert_array_equal(alone.maxima[0], together.maxima[1])
+    other = circular_shift_null(frames, clock, trains[1:2], delays, neuron_numbers=[5], seed=9, n_shifts=50)
+    assert (other.shifts != alone.shifts).any()
+    assert len({tuple(shifts) for shifts in together.shifts}) == 4
+
+
+def poisson_train(rng, duration_s):
+    return np.sort(rng.uniform(0, duration_s, rng.poisson(4 * duration_s)))
+
+
+def bursty_train(rng, duration_s):
+    starts = rng.uniform(0, duration_s, rng.poisson(0.8 * duration_s))
+    return np.sort(np.concatenate([start + 0.006 * np.arange(rng.geometric(0.2)) for start in starts]))
+
+
+def drifting_train(rng, duration_s):
+    return np.sort(duration_s * rng.beta(1, 3, rng.poisson(4 * duration_s)))
+
+
+@pytest.mark.parametrize("draw_train", [poisson_train, bursty_train, drifting_train])
+def test_without_an_effect_p_is_uniform_and_false_regions_are_as_rare_as_asked(draw_train):
+    p_values, anything = [], []
+    for seed in range(8):
+        rng = np.random.default_rng([20, seed])
+        frames, clock = rng.choice([-1, 1], (2400, 8, 10)), FrameClock.regular(RATE_HZ, 2400, 0)
+        trains = [draw_train(rng, 40.0) for _ in range(50)]
+        delays = np.arange(-2, 8) / RATE_HZ
+        sta = spike_triggered_average(frames, clock, trains, delays)
+        null = circular_shift_null(frames, clock, trains, delays, neuron_numbers=range(50), seed=seed, n_shifts=199)
+        judged = judge_significance(sta, null, 1 / RATE_HZ)
+        p_values.append(judged.p_value - rng.random(50) / 200)  # spread each step of 1/200 over its width
+        anything.append(judged.is_significant.any(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(anything[-1], judged.p_value <= 0.05)
+    assert stats.kstest(np.concatenate(p_values), "uniform").pvalue > 0.01
+    n_false, n_all = np.sum(anything), np.size(anything)
+    assert stats.binomtest(int(n_false), n_all, 0.05).pvalue > 0.01
+
+
+def responding_trains(rng, frames, block, lag, n_trains):
+    """Spikes `lag` frames after a block was white, twice as likely as after black."""
+    seen = np.roll(frames[:, block[0], block[1]], lag)
+    shown = np.flatnonzero(rng.random((n_trains, len(frames))) < 0.1 + 0.05 * seen) % len(frames)
+    train = np.sort((shown + 0.5) / RATE_HZ)
+    return [train[i::n_trains] for i in range(n_trains)]
+
+
+def test_known_fields_are_found_and_bounded():
+    rng = np.random.default_rng(9)
+    frames, clock = rng.choice([-1, 1], (6000, 6, 7)), FrameClock.regular(RATE_HZ, 6000, 0)
+    silent, driven = [np.empty(0)], responding_trains(rng, frames, (2, 5), 3, 5)
+    trains = silent + driven + [poisson_train(rng, 100) for _ in range(10)]
+    delays = np.arange(-3, 7) / RATE_HZ
+    sta = spike_triggered_average(frames, clock, trains, delays, min_spikes=5)
+    null = circular_shift_null(frames, clock, trains, delays, neuron_numbers=range(16), seed=1, min_spikes=5)
+    judged = judge_significance(sta, null, 1 / RATE_HZ)
+    assert judged.peaks[0] is None
+    assert np.isnan([judged.p_value[0], judged.q_value[0], judged.p_value_analytic[0], judged.threshold_z[0]]).all()
+    assert judged.is_significant[1:6, 6, 2, 5].all()
+    assert judged.is_significant[1:6].sum() <= 7
+    assert (judged.p_value[1:6] == 1 / 1001).all()
+    assert (judged.p_value_analytic[1:6] < 1e-4).all()
+    assert (judged.q_value[1:6] < 0.01).all()
+    assert (judged.q_value[6:] >= judged.p_value[6:]).all()
+    assert not judged.is_significant[:, :3].any()  # delays after the spike are the control
+    for peak in judged.peaks[1:6]:
+        assert (peak.row_idx, peak.column_idx) == (2, 5)
+        assert peak.noise_z < peak.z
+
+
+def test_the_analytic_p_is_close_for_independent_frames():
+    rng = np.random.default_rng(10)
+    frames, clock = rng.choice([-1, 1], (9000, 10, 10)), FrameClock.regular(RATE_HZ, 9000, 0)
+    trains = [np.sort(rng.uniform(0, 150, 100)) for _ in range(60)]
+    sta = spike_triggered_average(frames, clock, trains, [0.0, 0.1])
+    null = circular_shift_null(frames, clock, trains, [0.0, 0.1], neuron_numbers=range(60), seed=1, n_shifts=500)
+    judged = judge_significance(sta, null, 1 / RATE_HZ)
+    assert np.abs(judged.p_value_analytic - judged.p_value).mean() < 0.05
+
+
+def test_a_null_of_something_else_is_refused():
+    rng = np.random.default_rng(11)
+    frames, clock = rng.choice([-1, 1], (300, 2, 2)), FrameClock.regular(RATE_HZ, 300, 0)
+    train, delays = [np.sort(rng.uniform(0, 5, 50))], [0.0, 0.05]
+    null = circular_shift_null(frames, clock, train, delays, neuron_numbers=[0], seed=0)
+    with pytest.raises(ContractError, match="the null was made for"):
+        judge_significance(spike_triggered_average(frames, clock, train, [0.3]), null, 1 / RATE_HZ)
+    with pytest.raises(ContractError, match="alpha is 5"):
+        judge_significance(spike_triggered_average(frames, clock, train, delays), null, 1 / RATE_HZ, alpha=5)
+    with pytest.raises(AlignmentError, match="2 neuron numbers for 1 spike trains"):
+        circular_shift_null(frames, clock, train, delays, neuron_numbers=[0, 1], seed=0)
