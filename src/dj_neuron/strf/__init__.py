@@ -13,6 +13,7 @@ from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
 from dj_neuron.strf.shift_null import ShiftNull, circular_shift_null
 from dj_neuron.strf.significance import Significance, judge_significance
 from dj_neuron.strf.spatial_fit import fit_space
+from dj_neuron.strf.sufficiency import Sufficiency, data_sufficiency
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA, TimeCourse, measure_time_course
 
 __all__ = [
@@ -30,8 +31,10 @@ __all__ = [
     "Significance",
     "SpatialFit",
     "SpikeTriggeredAverage",
+    "Sufficiency",
     "TimeCourse",
     "circular_shift_null",
+    "data_sufficiency",
     "find_centre",
     "find_peak",
     "find_region",

@@ -54,16 +54,14 @@ def _rotate(row: Any, shift: Any, n_frames: Any, rotated: Any) -> None:
 
 
 @njit(nogil=True)
-def _add_rotated(
-    tile: Any, row: Any, shift: Any, n_frames: Any, rotated: Any, planes: Any, offset: Any, n_before: Any
-) -> None:
+def _add_rotated(tile: Any, row: Any, shift: Any, n_frames: Any, rotated: Any, planes: Any, n_before: Any) -> None:
     """Add the frames of a row, rotated, to planes that hold `n_before`."""
     n_whole, n_padded = row.size // WHOLE * WHOLE, (row.size + PADDING - 1) // PADDING * PADDING
     _rotate(row, shift % n_frames, n_frames, rotated[:n_padded])
     if n_whole:
-        _count_span(tile, rotated, 0, n_whole, planes, offset, n_before)
+        _count_span(tile, rotated, 0, n_whole, planes, 0, n_before)
     if n_padded > n_whole:
-        _count_rest(tile, rotated, n_whole, n_padded, planes, offset, n_before + n_whole)
+        _count_rest(tile, rotated, n_whole, n_padded, planes, 0, n_before + n_whole)
 
 
 @njit(nogil=True)
@@ -170,11 +168,11 @@ def _search_neuron(
             counted = cores[slot * n_planes * N_WORDS : (slot + 1) * n_planes * N_WORDS]
             if in_slot[slot] != moved:
                 counted[:] = 0
-                _add_rotated(tile, core, moved, n_frames, rotated, counted, 0, 0)
+                _add_rotated(tile, core, moved, n_frames, rotated, counted, 0)
                 in_slot[slot] = moved
             planes[:] = counted
             own = frames[first[row] : first[row] + n_own[row]]
-            _add_rotated(tile, own, shifts[number], n_frames, rotated, planes, 0, core.size)
+            _add_rotated(tile, own, shifts[number], n_frames, rotated, planes, core.size)
             opposite = complement[row * n_planes * N_WORDS : (row + 1) * n_planes * N_WORDS]
             bound = _bound(best, roots[row], highest_weight)
             if bound >> (n_planes - 1) == 0 and _may_reach(planes, opposite, n_planes, bound, ones, words):

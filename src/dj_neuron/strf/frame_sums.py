@@ -62,9 +62,9 @@ def sum_frames(
 
     Notes
     -----
-    At most :data:`PART_BYTES` of the movie, and as much of aligned spikes, are in memory at a time: the movie is cut into
-    parts, and the neurons into groups. Two-level movies come out the same however they are cut; graded ones to within
-    rounding.
+    At most :data:`PART_BYTES` of the movie, and as much of aligned spikes, are in memory at a time: the movie is cut
+    into parts, and the neurons into groups. Two-level movies come out the same however they are cut; graded ones to
+    within rounding.
     """
     n_delays = delays_s.size
     lags = np.rint(delays_s * clock.frame_rate_hz).astype(np.int64)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
+_CHUNK_VALUES = 1 << 26  # blocks of the movie looked at together
 _LOWEST_RATE = 1e-3  # of the mean: no single spike may count as impossible
 
 
@@ -288,8 +289,14 @@ def _folds(n_frames: int, n_folds: int, reach: int, trials: Ints) -> list[_Fold]
 
 def block_values(movie: Movie, blocks: Ints) -> Floats:
     """Values of some blocks, counted along the rows, in all frames: ``(n_frames, blocks.size)``."""
-    if movie.levels is None:
-        return np.asarray(movie.data.reshape(movie.n_frames, -1)[:, blocks], np.float64)
-    low, high = movie.levels
-    bits = movie.data[:, blocks >> 3] >> (blocks & 7).astype(np.uint8) & 1
-    return np.asarray(low + (high - low) * bits, np.float64)
+    values = np.empty((movie.n_frames, blocks.size))
+    step = max(1, _CHUNK_VALUES // movie.n_blocks)
+    for begin in range(0, movie.n_frames, step):
+        data = np.asarray(movie.data[begin : begin + step])
+        if movie.levels is None:
+            values[begin : begin + step] = data.reshape(len(data), -1)[:, blocks]
+        else:
+            low, high = movie.levels
+            bits = data[:, blocks >> 3] >> (blocks & 7).astype(np.uint8) & 1
+            values[begin : begin + step] = low + (high - low) * bits
+    return values

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from dj_neuron.errors import AlignmentError
+from dj_neuron.strf import FrameClock, data_sufficiency, spike_triggered_average
+from dj_neuron.strf.sufficiency import split_halves
+
+RATE_HZ = 60.0
+DELAYS = np.arange(-2, 6) / RATE_HZ
+
+
+def recording(seed, n_frames, n_neurons=4, gain=0.06, shape=(12, 15)):
+    """Neurons that fire, two frames later, to what a Gaussian field sees; the last one fires anyhow."""
+    rng = np.random.default_rng(seed)
+    frames = rng.choice([-1, 1], (n_frames, *shape))
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    trains = []
+    for neuron in range(n_neurons):
+        field = np.exp(-((y - 5) ** 2 + (x - 4 - neuron) ** 2) / 4)
+        seen = np.roll(np.tensordot(frames, field / np.linalg.norm(field), 2), 2)
+        chance = np.clip(0.1 + (gain * seen if neuron < n_neurons - 1 else 0), 0, 1)
+        trains.append((np.flatnonzero(rng.random(n_frames) < chance) + rng.random()) / RATE_HZ)
+    return frames, FrameClock.regular(RATE_HZ, n_frames, 0), trains
+
+
+def test_z_grows_with_the_root_of_time_and_maps_approach_the_final_one():
+    frames, clock, trains = recording(1, 12_000, n_neurons=9)
+    found = data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.25, 0.5, 1.0])
+    np.testing.assert_allclose(found.minutes, np.array([50, 100, 200]) / 60)
+    growth = np.mean(found.peak_z[:8] / found.peak_z[:8, -1:], axis=0)
+    np.testing.assert_allclose(growth, [0.5, 0.5**0.5, 1], atol=0.08)
+    assert (np.diff(found.map_r[:8], axis=1) > 0).all()
+    np.testing.assert_allclose(found.map_r[:, -1], 1)
+
+
+def z_of_part(frames, train, in_part, lag):
+    """z of the spikes and frames of a part of the recording, frame by frame; spikes are at frames' beginnings."""
+    shown = (train * RATE_HZ + 1e-6).astype(int)
+    shown = shown[in_part[shown]] - lag
+    seen = np.flatnonzero(in_part) - lag
+    shown, seen = shown[(shown >= 0) & (shown < len(frames))], seen[(seen >= 0) & (seen < len(frames))]
+    error = frames.std(axis=0) * np.sqrt(np.sum(np.bincount(shown) ** 2)) / shown.size
+    return (frames[shown].mean(axis=0) - frames[seen].mean(axis=0)) / error
+
+
+def test_parts_are_those_of_spikes_and_frames_cut_by_hand():
+    frames, clock, trains = recording(2, 1500)
+    found = data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.4], stretch_s=5)
+    is_even = np.arange(1500) // 300 % 2 == 0
+    for neuron, train in enumerate(trains):
+        whole = np.array([z_of_part(frames, train, is_even | ~is_even, lag) for lag in range(6)])
+        lag, row, column = np.unravel_index(np.abs(whole).argmax(), whole.shape)
+        part = z_of_part(frames, train, np.arange(1500) < 600, lag)
+        assert found.peak_z[neuron, 0] == pytest.approx(np.sign(whole[lag, row, column]) * part[row, column])
+        expected = np.corrcoef(part.ravel(), whole[lag].ravel())[0, 1]
+        assert found.map_r[neuron, 0] == pytest.approx(expected)
+        a, b = (z_of_part(frames, train, in_part, lag) for in_part in (is_even, ~is_even))
+        assert found.split_half_r[neuron] == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_halves_take_every_spike_once_on_any_clock():
+    clock = FrameClock.from_starts(np.r_[np.arange(10.0), np.arange(15.0, 25.0)], 25.0, gaps_s=[(10.0, 15.0)])
+    train = np.arange(-2.0, 30.0)
+    (first,), (second,) = split_halves(clock, [train], stretch_s=5.0)
+    assert sorted([*first, *second]) == train.tolist()
+    assert second.tolist() == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, *range(20, 30)]
+
+
+def test_reliability_and_minutes_needed_are_those_of_other_recordings():
+    n_frames = 6000
+    reliability, needed, agreement = [], [], []
+    for seed in range(6):
+        one, other = recording([3, seed], n_frames), recording([4, seed], n_frames)
+        found = data_sufficiency(*one, DELAYS, fractions=[1.0], stretch_s=5)
+        reliability.append(found.reliability[:3])
+        needed.append(found.minutes_needed[:3])
+        maps = [spike_triggered_average(*each, 2 / RATE_HZ).values[:3, 0].reshape(3, -1) for each in (one, other)]
+        agreement.append([np.corrcoef(a, b)[0, 1] for a, b in zip(*maps, strict=True)])
+    assert np.mean(reliability) == pytest.approx(np.mean(agreement), abs=0.04)
+    minutes = float(np.median(needed))
+    longer = [recording([5, seed], round(minutes * 60 * RATE_HZ)) for seed in range(2)]
+    maps = [spike_triggered_average(*each, 2 / RATE_HZ).values[:3, 0].reshape(3, -1) for each in longer]
+    assert np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(*maps, strict=True)]) == pytest.approx(0.9, abs=0.02)
+
+
+def test_nothing_is_foretold_for_neurons_that_do_not_respond():
+    rng = np.random.default_rng(6)
+    frames, clock = rng.choice([-1, 1], (3000, 12, 15)), FrameClock.regular(RATE_HZ, 3000, 0)
+    trains = [np.sort(rng.uniform(0, 50, 1500)) for _ in range(60)]  # half a spike per frame
+    found = data_sufficiency(frames, clock, trains, DELAYS, fractions=[1.0], stretch_s=5)
+    assert abs(found.split_half_r.mean()) < 0.03
+    assert np.isnan(found.minutes_needed).sum() >= 56
+    assert (np.isnan(found.reliability) == (found.split_half_r < 0)).all()
+
+
+def test_silence_is_nan():
+    frames, clock, trains = recording(7, 1500)
+    found = data_sufficiency(frames, clock, [np.empty(0), trains[0][:1]], DELAYS, fractions=[0.5], min_spikes=2)
+    for values in (found.peak_z, found.map_r, found.split_half_r, found.reliability, found.minutes_needed):
+        assert np.isnan(values).all()
+
+
+def test_what_cannot_be_split_is_refused():
+    frames, clock, trains = recording(8, 600)
+    with pytest.raises(AlignmentError, match="at least two stretches of 10 s"):
+        data_sufficiency(frames, clock, trains, DELAYS)
+    with pytest.raises(AlignmentError, match="fractions are"):
+        data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.0, 2.0])
