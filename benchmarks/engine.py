@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from dj_neuron import Movie
-from dj_neuron.strf import FrameClock, _bit_kernel, spike_triggered_average
+from dj_neuron.strf import FrameClock, _bit_kernel, _vectors, spike_triggered_average
 from dj_neuron.strf._align_kernel import cut_rows
 from dj_neuron.strf._threads import on_all_cores
 from dj_neuron.strf.alignment import PADDING, align
@@ -21,27 +21,27 @@ N_FRAMES, N_Y, N_X = 20_000, 48, 64
 N_NEURONS, SPIKES_PER_FRAME, N_DELAYS = 32, 0.17, 20
 RATE_HZ = 59.98
 
+LIMIT, COUNTING, PUBLIC, BLAS = "read and XOR (the limit)", "counting", "spike_triggered_average", "float32 BLAS"
+
 
 @njit(nogil=True)
 def read_and_xor(part, n_parts, data, cuts, frames, out):
     """Read the very vectors that counting reads, in the same order, and do as little as possible with them."""
     n_frames, n_bytes = data.shape
     n_rows, n_cuts = cuts.shape
-    room = np.empty((n_frames + 2) * 8, np.uint64)
-    skip = (-room.ctypes.data // 8) % 8
-    tile = room[skip : skip + (n_frames + 1) * 8]
+    tile = _vectors.lines((n_frames + 1) * 64).view(np.uint64)
     for number in range(part, (n_bytes + 63) // 64, n_parts):
         _bit_kernel._cut_tile(data, number * 64, tile)
         for span in range(n_cuts - 1):
             for row in range(n_rows):
-                a = b = c = d = _bit_kernel._zero()
+                a = b = c = d = _vectors.no_bits()
                 for k in range(cuts[row, span], cuts[row, span + 1], 4):
-                    a = _bit_kernel._xor(a, _bit_kernel._frame(tile, frames, k))
-                    b = _bit_kernel._xor(b, _bit_kernel._frame(tile, frames, k + 1))
-                    c = _bit_kernel._xor(c, _bit_kernel._frame(tile, frames, k + 2))
-                    d = _bit_kernel._xor(d, _bit_kernel._frame(tile, frames, k + 3))
-                both = _bit_kernel._xor(_bit_kernel._xor(a, b), _bit_kernel._xor(c, d))
-                _bit_kernel._store(out, (number * n_rows + row) * 64, both)
+                    a = _vectors.xor_bits(a, _vectors.load_frame_bits(tile, frames, k, 0))
+                    b = _vectors.xor_bits(b, _vectors.load_frame_bits(tile, frames, k + 1, 0))
+                    c = _vectors.xor_bits(c, _vectors.load_frame_bits(tile, frames, k + 2, 0))
+                    d = _vectors.xor_bits(d, _vectors.load_frame_bits(tile, frames, k + 3, 0))
+                both = _vectors.xor_bits(_vectors.xor_bits(a, b), _vectors.xor_bits(c, d))
+                _vectors.store_bits(out, (number * n_rows + row) * 64, both)
 
 
 def best_s(function, n_runs):
@@ -55,46 +55,54 @@ def best_s(function, n_runs):
     return min(times)
 
 
-def main():
-    """Print the table."""
-    rng = np.random.default_rng(1)
-    frames = rng.choice(np.array([-1, 1], np.int8), (N_FRAMES, N_Y, N_X))
-    movie, clock = Movie.from_frames(frames), FrameClock.regular(RATE_HZ, N_FRAMES, 1.0)
-    n_spikes = rng.poisson(SPIKES_PER_FRAME * N_FRAMES, N_NEURONS)
-    trains = [np.sort(rng.uniform(1, clock.ends_s[-1], n)) for n in n_spikes]
-    delays_s = np.arange(N_DELAYS) / RATE_HZ
+def random_work(n_frames=N_FRAMES, n_neurons=N_NEURONS, n_y=N_Y, n_x=N_X, spikes_per_frame=SPIKES_PER_FRAME, seed=1):
+    """White noise and spikes at random: frames (n_frames, n_y, n_x) of -1 and 1, clock, trains."""
+    rng = np.random.default_rng(seed)
+    frames = rng.choice(np.array([-1, 1], np.int8), (n_frames, n_y, n_x))
+    clock = FrameClock.regular(RATE_HZ, n_frames, 1.0)
+    n_spikes = rng.poisson(spikes_per_frame * n_frames, n_neurons)
+    return frames, clock, [np.sort(rng.uniform(1, clock.ends_s[-1], n)) for n in n_spikes]
+
+
+def compare(n_runs=25):
+    """Give seconds of every way, and how many additions they make."""
+    frames, clock, trains = random_work()
+    movie, delays_s = Movie.from_frames(frames), np.arange(N_DELAYS) / RATE_HZ
     spikes = align(clock, trains, delays_s, "floor")
+    n_rows = spikes.sizes.size - 1
 
-    cuts = np.empty((spikes.sizes.size, -(-N_FRAMES // _bit_kernel.SPAN) + 2), np.int64)
+    cuts = np.empty((n_rows + 1, -(-N_FRAMES // _bit_kernel.SPAN) + 2), np.int64)
     cut_rows(spikes.first, spikes.sizes, spikes.frames, _bit_kernel.SPAN, _bit_kernel.WHOLE, PADDING, cuts)
-    out = np.zeros(-(-movie.data.shape[1] // 64) * spikes.sizes.size * 8, np.uint64)
+    out = np.zeros(-(-movie.data.shape[1] // 64) * (n_rows + 1) * 8, np.uint64)
+    counts, whole = np.empty((n_rows, movie.n_blocks)), np.empty(movie.n_blocks)
 
-    dense = np.zeros((N_NEURONS * N_DELAYS, N_FRAMES), np.float32)
-    for number in range(len(dense)):
+    dense = np.zeros((n_rows, N_FRAMES), np.float32)
+    for number in range(n_rows):
         np.add.at(dense[number], spikes.row(number), 1)
     values = frames.reshape(N_FRAMES, -1).astype(np.float32)
 
     def gather():
-        return [values[spikes.row(number)].mean(axis=0) for number in range(len(dense))]
+        return [values[spikes.row(number)].mean(axis=0) for number in range(n_rows)]
 
     seconds = {
-        "read and XOR (the limit)": best_s(
-            lambda: on_all_cores(read_and_xor, 6, movie.data, cuts, spikes.frames, out), 15
-        ),
-        "counting": best_s(lambda: count_high(movie, spikes), 15),
-        "spike_triggered_average": best_s(lambda: spike_triggered_average(movie, clock, trains, delays_s), 15),
-        "counting without numba": best_s(lambda: count_with_numpy(movie, spikes), 2),
-        "float32 BLAS, dense counts": best_s(lambda: dense @ values, 3),
+        LIMIT: best_s(lambda: on_all_cores(read_and_xor, 6, movie.data, cuts, spikes.frames, out), n_runs),
+        COUNTING: best_s(lambda: count_high(movie, spikes, counts, whole), n_runs),
+        PUBLIC: best_s(lambda: spike_triggered_average(movie, clock, trains, delays_s), n_runs),
+        "counting without numba": best_s(lambda: count_with_numpy(movie, spikes, counts, whole, begins=True), 2),
+        BLAS: best_s(lambda: dense @ values, 4),
         "NumPy gather and mean": best_s(gather, 1),
     }
-    needed = spikes.ledger.n_used.sum() * movie.n_blocks
-    blas_s = seconds["float32 BLAS, dense counts"]
-    limit_s = seconds["read and XOR (the limit)"]
+    return seconds, int(spikes.ledger.n_used.sum()) * movie.n_blocks
+
+
+def main():
+    """Print the table."""
+    seconds, n_additions = compare()
     print(f"{'':28}{'ms':>8}{'G/s':>8}{'x BLAS':>9}{'of limit':>10}")
     for name, duration_s in seconds.items():
         print(
-            f"{name:28}{1e3 * duration_s:8.1f}{needed / duration_s / 1e9:8.1f}"
-            f"{blas_s / duration_s:9.1f}{limit_s / duration_s:10.0%}"
+            f"{name:28}{1e3 * duration_s:8.1f}{n_additions / duration_s / 1e9:8.1f}"
+            f"{seconds[BLAS] / duration_s:9.1f}{seconds[LIMIT] / duration_s:10.0%}"
         )
 
 

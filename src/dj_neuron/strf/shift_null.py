@@ -53,7 +53,7 @@ class ShiftNull:
     @property
     def n_shifts(self) -> int:
         """Shifts made, fewer than asked for where the movie has no more."""
-        return self.shifts.shape[1]
+        return int(self.shifts.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +202,7 @@ def _split_core(spikes: AlignedSpikes, neuron: int, is_used: NDArray[np.bool_], 
         return np.empty(0, np.int64), []
     lags = lags[delays] - lags[delays[0]]
     length = int(spikes.sizes[-1] + np.ptp(lags))
-    frames = [spikes.row(neuron * is_used.size + delay) + lag for delay, lag in zip(delays, lags, strict=True)]
+    frames = [spikes.row(int(neuron * is_used.size + delay)) + lag for delay, lag in zip(delays, lags, strict=True)]
     counts = (np.bincount(row - lags.min(), minlength=length) for row in frames)
     core = np.minimum.reduce(list(counts))
     places = np.arange(length) + lags.min()

@@ -115,7 +115,7 @@ def data_sufficiency(
     movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
     parts = np.atleast_1d(np.asarray(fractions, np.float64))
     if parts.ndim != 1 or not ((parts > 0) & (parts <= 1)).all():
-        raise AlignmentError(f"fractions are {fractions}, expected parts of the recording above 0 and up to 1")
+        raise AlignmentError(f"fractions are {parts.tolist()}, expected parts of the recording above 0 and up to 1")
 
     def average(some_trains: Sequence[Floats]) -> Floats:
         sta = spike_triggered_average(
@@ -197,7 +197,7 @@ def _correlations(a: Floats, b: Floats) -> Floats:
     a = np.where(is_known, a - a.sum(axis=1, keepdims=True) / n_known, 0)
     b = np.where(is_known, b - b.sum(axis=1, keepdims=True) / n_known, 0)
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
+    return np.asarray(np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0))
 
 
 def _extrapolate(split_half_r: Floats, n_blocks: int, minutes: float) -> tuple[Floats, Floats]:
