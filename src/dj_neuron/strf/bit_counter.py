@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_BATCH_WORDS = 1 << 19  # what the NumPy form adds up at a time: 4 MiB
+_BATCH_WORDS = 1 << 20  # what the NumPy form adds up at a time: 8 MiB
 
 
 def count_high(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole: Floats, *, begins: bool = True) -> None:
@@ -81,10 +81,16 @@ def count_with_numpy(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole:
     longest = max(PADDING, _BATCH_WORDS // n_words)
 
     def count_batches(part: int, n_parts: int) -> None:
+        room = np.empty(0, np.uint64)  # fresh memory costs more than counting
         for rows in batches[part::n_parts]:
             for first in range(0, int(spikes.sizes[rows[-1]]), longest):
                 frames = _side_by_side(spikes, rows, first, longest, movie.n_frames)
-                found = _whole_numbers(_planes(words[frames]))[:, : movie.n_blocks]
+                size = frames.size * n_words
+                room = room if room.size >= 2 * size else np.empty(2 * size, np.uint64)
+                bits, spare = (half.reshape(*frames.shape, n_words) for half in (room[:size], room[size : 2 * size]))
+                # all numbers are those of frames; to check them again would take as long as all the rest
+                np.take(words, frames, axis=0, mode="clip", out=bits)
+                found = _whole_numbers(_planes(bits, spare))[:, : movie.n_blocks]
                 if rows[0] < len(counts):
                     counts[rows] += found
                 else:
@@ -113,12 +119,15 @@ def _side_by_side(spikes: AlignedSpikes, rows: Ints, first: int, longest: int, e
     return frames
 
 
-def _planes(level: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
-    """Add up bits along the first axis with carry-save adders; plane p of what comes back weighs 2^p."""
+def _planes(level: NDArray[np.uint64], spare: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """Add up bits along the first axis with carry-save adders; plane p of what comes back weighs 2^p.
+
+    What both arrays hold is lost.
+    """
     planes = []
     while True:
-        carries = np.empty((level.shape[0] // 2, *level.shape[1:]), np.uint64)
-        n_carries = 0
+        carries, n_carries = spare, 0
+        spare = level
         while len(level) > 1:
             # three become a sum in place of the first and a carry; of two, the third is zero
             n = max(len(level) // 3, 1)
@@ -134,7 +143,7 @@ def _planes(level: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
                 level[n : n + n_left] = level[3 * n :]
             level = level[: n + n_left]
             n_carries += n
-        planes.append(level[0])
+        planes.append(level[0].copy())
         if n_carries == 0:
             return planes
         level = carries[:n_carries]
