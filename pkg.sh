@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | VERB ...]; no verb is "demo".
+# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | benchmark | VERB ...]; no verb is "demo".
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -63,11 +63,24 @@ run_tests() {
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 
+run_benchmarks() {
+    local peers=$venv/benchmarks pip
+    if [ ! -x "$peers/bin/python" ] || ! "$peers/bin/python" -c 'import dj_neuron, pynapple, pyret, rfest' 2>/dev/null; then
+        say "installing the packages to compare with"
+        "$python" -m venv "$peers"
+        pip=("$peers/bin/python" -m pip --quiet --disable-pip-version-check --no-cache-dir install)
+        "${pip[@]}" --require-hashes --requirement "$root/requirements.lock" --requirement "$root/benchmarks/peers.lock"
+        "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
+    fi
+    "$peers/bin/python" "$root/benchmarks/run.py" "$@"
+}
+
 verb=${1:-demo}
 [ $# -eq 0 ] || shift
 setup
 case $verb in
     setup) ;;
     test) run_tests "$@" ;;
+    benchmark) run_benchmarks "$@" ;;
     *) say "running dj-neuron $verb"; PKG_SH=$(printf 'bash %q' "${BASH_SOURCE[0]}") exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
 esac
