@@ -1,6 +1,8 @@
 """The numerics: arrays in, arrays out. Knows neither the database nor the pictures."""
 
 from dj_neuron.strf.average import SpikeTriggeredAverage, spike_triggered_average
+from dj_neuron.strf.covariance import SpikeTriggeredCovariance, spike_triggered_covariance
+from dj_neuron.strf.covariance_window import covariance_window
 from dj_neuron.strf.frame_clock import FrameClock
 from dj_neuron.strf.model import HeldOutPrediction, predict_held_out
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
@@ -31,9 +33,11 @@ __all__ = [
     "Significance",
     "SpatialFit",
     "SpikeTriggeredAverage",
+    "SpikeTriggeredCovariance",
     "Sufficiency",
     "TimeCourse",
     "circular_shift_null",
+    "covariance_window",
     "data_sufficiency",
     "find_centre",
     "find_peak",
@@ -47,4 +51,5 @@ __all__ = [
     "predict_held_out",
     "separate",
     "spike_triggered_average",
+    "spike_triggered_covariance",
 ]

@@ -224,7 +224,7 @@ def _largest_by_fft(movie: Movie, spikes: AlignedSpikes, is_used: NDArray[np.boo
             continue
         spectrum = fft.rfft(values, axis=1, workers=N_CORES)
         for neuron, delay in zip(*np.nonzero(is_used), strict=True):
-            row = spikes.row(neuron * n_delays + delay)
+            row = spikes.row(int(neuron * n_delays + delay))
             of_row = fft.rfft(np.bincount(row, minlength=n_frames)).conj()
             sums = fft.irfft(spectrum * of_row, n_frames, axis=1, workers=N_CORES)[:, shifts[neuron]]
             sums = np.rint(sums) if is_counted else sums
