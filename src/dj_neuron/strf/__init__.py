@@ -9,6 +9,7 @@ from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
 from dj_neuron.strf.peak import Peak, find_centre, find_peak
 from dj_neuron.strf.population import Mosaic, measure_mosaics
 from dj_neuron.strf.region import FieldRegion, find_region
+from dj_neuron.strf.ridge import RidgeStrf, ridge_strf
 from dj_neuron.strf.scores import noise_ceiling
 from dj_neuron.strf.separability import Separation, separate
 from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit
@@ -28,6 +29,7 @@ __all__ = [
     "Mosaic",
     "Nonlinearity",
     "Peak",
+    "RidgeStrf",
     "Separation",
     "ShiftNull",
     "Significance",
@@ -49,6 +51,7 @@ __all__ = [
     "measure_time_course",
     "noise_ceiling",
     "predict_held_out",
+    "ridge_strf",
     "separate",
     "spike_triggered_average",
     "spike_triggered_covariance",

@@ -217,7 +217,7 @@ def _largest_by_fft(movie: Movie, spikes: AlignedSpikes, is_used: NDArray[np.boo
     """Correlate the movie with every row around the circle of frames, some blocks at a time; any movie."""
     n_frames, n_delays, is_counted = movie.n_frames, is_used.shape[1], movie.levels is not None
     largest = np.full(shifts.shape, np.nan)
-    for values in _columns(movie):
+    for values in columns(movie):
         mean = values.mean(axis=1)
         weight = _one_over(np.sqrt(mean * (1 - mean)) if is_counted else values.std(axis=1))
         if not weight.any():
@@ -234,7 +234,7 @@ def _largest_by_fft(movie: Movie, spikes: AlignedSpikes, is_used: NDArray[np.boo
     return largest
 
 
-def _columns(movie: Movie) -> Iterator[Floats]:
+def columns(movie: Movie) -> Iterator[Floats]:
     """Give the movie in pieces ``(n_blocks of the piece, n_frames)``: bits of two levels, or values less their mean."""
     step = max(8, _CHUNK_VALUES // movie.n_frames // 8 * 8)
     n_at_a_time = max(1, _CHUNK_VALUES // movie.n_blocks)
