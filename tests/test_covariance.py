@@ -34,7 +34,7 @@ def gabor(phase, shape=(3, 9, 10), centre=(5, 4)):
     return weights / np.linalg.norm(weights)
 
 
-def complex_cell(seed, n_frames=20_000, sign=1):
+def complex_cell(seed, n_frames=16_000, sign=1):
     rng = np.random.default_rng(seed)
     frames, filters = rng.choice([-1, 1], (n_frames, 9, 10)), [gabor(0), gabor(np.pi / 2)]
     energy = sum(seen_by(each, frames) ** 2 for each in filters)
@@ -60,11 +60,11 @@ def test_of_a_complex_cell_only_the_covariance_shows_the_filters(sign):
     sta = spike_triggered_average(frames, clock, [train], DELAYS)
     null = circular_shift_null(frames, clock, [train], DELAYS, neuron_numbers=[0], seed=0)
     assert judge_significance(sta, null, 1 / RATE_HZ).p_value[0] > 0.05
-    found = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), neuron_number=0, seed=0, n_shifts=99)
+    found = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), neuron_number=0, seed=0, n_shifts=39)
     assert len(found.filters) == 2
     assert (np.sign(found.filter_eigenvalues - 1) == sign).all()
     assert overlap(found.filters, filters) > 0.8
-    assert found.p_value.tolist()[:2] == [0.02, 0.02]
+    assert found.p_value.tolist()[:2] == [0.05, 0.05]
     assert found.p_value[2] > 0.05
     assert not found.filters[:, ~found.mask].any()
     np.testing.assert_allclose(np.linalg.norm(found.filters.reshape(2, -1), axis=1), 1)
@@ -75,7 +75,7 @@ def test_the_window_lies_on_a_complex_cell_and_what_it_found_is_tested_with_othe
     mask = covariance_window(frames, clock, train, DELAYS, max_dimensions=120)
     assert mask.sum() == 3 * 36
     assert sum((each[mask] ** 2).sum() for each in filters) > 2 * 0.85
-    found = spike_triggered_covariance(frames, clock, train, DELAYS, neuron_number=0, seed=0, n_shifts=50)
+    found = spike_triggered_covariance(frames, clock, train, DELAYS, neuron_number=0, seed=0, n_shifts=39)
     assert found.n_used < 0.6 * train.size
     assert len(found.filters) == 2
 
@@ -114,7 +114,7 @@ def test_a_neuron_with_one_filter_of_many_two_level_blocks_has_no_second():
     y, x = np.mgrid[:9, :10]
     weights = np.array([0.4, 1.0, 0.7])[:, None, None] * np.exp(-((y - 5) ** 2 + (x - 4) ** 2) / 6)
     train = spikes(rng, 0.15 * np.exp(seen_by(weights / np.linalg.norm(weights), frames)))
-    found = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), neuron_number=0, seed=7, n_shifts=99)
+    found = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), neuron_number=0, seed=7, n_shifts=39)
     assert len(found.filters) == 0
     assert found.p_value.shape == (1,)
 
