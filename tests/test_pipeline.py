@@ -298,7 +298,7 @@ def test_keys_of_computed_tables_come_from_foreign_keys_only(embedded):
 
 def test_every_column_of_a_number_says_what_it_is(embedded):
     obvious = {"n_spikes", "n_neurons", "n_frames", "n_used", "strf_params_id", "session_date"}
-    for table in (t for _, t in queries._table_classes()):
+    for table in (t for _, t in queries.table_classes()):
         heading = table().heading
         own = [
             name

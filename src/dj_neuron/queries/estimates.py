@@ -1,38 +1,25 @@
-"""Tables to contracts and plain rows: the only door for figures, explorer, export and the command line."""
+"""What was recorded and estimated: stimulations, STRFs and their peaks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
 from dj_neuron.errors import PipelineError
-from dj_neuron.pipeline import SCHEMA_MODULES, experiment
+from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-
-Tier = Literal["Lookup", "Manual", "Imported", "Computed", "Part"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     Row = dict[str, Any]
 
-_ID_COLUMNS = ("subject_name", "session_date", "sample_number", "stimulation_number")
-_NEURON_COLUMNS = (*_ID_COLUMNS, "neuron_id")
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """One table of the pipeline, as a diagram or a listing needs it."""
-
-    name: str
-    tier: Tier
-    schema: str
-    n_rows: int
-    comment: str
+ID_COLUMNS = ("subject_name", "session_date", "sample_number", "stimulation_number")
+NEURON_COLUMNS = (*ID_COLUMNS, "neuron_id")
 
 
 def counts() -> dict[str, int]:
@@ -63,7 +50,7 @@ def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
         keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
     except dj.DataJointError as error:
         raise PipelineError(f"{restriction!r} is no condition on stimulations: {error.args[0]}") from error
-    return [_stimulation_id(key) for key in keys]
+    return [stimulation_id_of(key) for key in keys]
 
 
 def stimulation(stimulation_id: StimulationId) -> Stimulation:
@@ -105,7 +92,7 @@ def strfs(restriction: Any = True, *, combine: bool = True) -> Iterator[Strf]:
         & restriction
     )
     pending: list[Strf] = []
-    for row in rows.to_dicts(order_by=[*_NEURON_COLUMNS, "frame_rule", "centre", "min_spikes", "strf_params_id"]):
+    for row in rows.to_dicts(order_by=[*NEURON_COLUMNS, "frame_rule", "centre", "min_spikes", "strf_params_id"]):
         strf = _strf(row)
         if pending and not (combine and _may_join(pending[-1], strf)):
             yield join_delays(pending)
@@ -161,7 +148,7 @@ def best_neurons(n_per_stimulation: int = 1) -> dict[StimulationId, list[int]]:
     heights: dict[StimulationId, dict[int, float]] = {}
     for row in peaks():
         height = 0.0 if row["peak_z"] is None else abs(row["peak_z"]) - (row["noise_z"] or 0.0)
-        per_neuron = heights.setdefault(_stimulation_id(row), {})
+        per_neuron = heights.setdefault(stimulation_id_of(row), {})
         per_neuron[row["neuron_id"]] = max(height, per_neuron.get(row["neuron_id"], -np.inf))
     return {
         stimulation_id: sorted(per_neuron, key=lambda neuron: -per_neuron[neuron])[:n_per_stimulation]
@@ -169,64 +156,13 @@ def best_neurons(n_per_stimulation: int = 1) -> dict[StimulationId, list[int]]:
     }
 
 
-def tables() -> list[TableInfo]:
-    """List the tables of the pipeline, parents before children."""
-    return [
-        TableInfo(
-            name=table.__name__,
-            tier=next(tier for tier in get_args(Tier) if issubclass(table, getattr(dj, tier))),
-            schema=schema,
-            n_rows=len(table()),
-            comment=table().heading.table_status["comment"],
-        )
-        for schema, table in _table_classes()
-    ]
-
-
-def preview(table_name: str, limit: int) -> tuple[list[str], list[Row]]:
-    """Give the columns of a table and its first rows; arrays and objects stay unread."""
-    table = next(table for _, table in _table_classes() if table.__name__ == table_name)()
-    heading = table.heading
-    unread = {name: f"<{heading[name].codec.name}>" for name in heading.names if heading[name].codec}
-    given = {f"{name}_given": f"{name} IS NOT NULL" for name in unread}
-    plain = [name for name in heading.names if name not in unread]
-    rows = table.proj(*plain, **given).to_dicts(order_by="KEY", limit=limit)
-
-    def shown(row: Row, name: str) -> Any:
-        if name not in unread:
-            return row[name]
-        return unread[name] if row[f"{name}_given"] else None
-
-    return heading.names, [{name: shown(row, name) for name in heading.names} for row in rows]
-
-
-def foreign_keys() -> list[tuple[str, str, bool]]:
-    """Give parent, child and whether the reference is part of the child's key, for all tables."""
-    names = {table().full_table_name: table.__name__ for _, table in _table_classes()}
-    dependencies = experiment.schema.connection.dependencies
-    dependencies.load()
-    return [
-        (names[parent], names[child], properties["primary"])
-        for parent, child, properties in dependencies.edges(data=True)
-        if parent in names and child in names
-    ]
-
-
-def _table_classes() -> Iterator[tuple[str, Any]]:
-    for module in SCHEMA_MODULES.values():
-        for table, _ in module.schema.declare_list:
-            yield module.schema.database, table
-            for part in vars(table).values():
-                if isinstance(part, type) and hasattr(part, "master"):
-                    yield module.schema.database, part
-
-
 def _key(stimulation_id: StimulationId) -> Row:
-    return {name: getattr(stimulation_id, name) for name in _ID_COLUMNS}
+    return {name: getattr(stimulation_id, name) for name in ID_COLUMNS}
 
 
-def _stimulation_id(row: Row) -> StimulationId:
-    return StimulationId(*(row[name] for name in _ID_COLUMNS))
+def stimulation_id_of(row: Row) -> StimulationId:
+    """Give the stimulation that a row belongs to."""
+    return StimulationId(*(row[name] for name in ID_COLUMNS))
 
 
 def _may_join(a: Strf, b: Strf) -> bool:
@@ -239,7 +175,7 @@ def _may_join(a: Strf, b: Strf) -> bool:
 def _strf(row: Row) -> Strf:
     pixel_um = row["pixel_size_um"]
     return Strf(
-        stimulation_id=_stimulation_id(row),
+        stimulation_id=stimulation_id_of(row),
         neuron_id=row["neuron_id"],
         delays_s=row["delays_s"],
         values=row["strf"].load(),

@@ -1,0 +1,1 @@
+"""Contracts and plain rows to files for other programs."""
