@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dj_neuron import ingest, pipeline, queries
+from dj_neuron import computing, ingest, pipeline, queries
 from dj_neuron._datajoint import dj
+from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.database import open_database
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.readers import read_sessions
@@ -19,52 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import ModuleType
 
-    from dj_neuron.contracts import Strf
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
     from dj_neuron.database import Database
     from dj_neuron.strf.frame_clock import FrameRule
 
 
-@dataclass(frozen=True)
-class DelayRange:
-    """Delays of one parameter row, in seconds before the spike, both ends inclusive.
-
-    A step of 0 means every whole frame of the stimulation; a range of one delay has no step.
-    """
-
-    first_s: float
-    last_s: float
-    step_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite([self.first_s, self.last_s, self.step_s]).all() and self.step_s >= 0):
-            raise PipelineError(f"delays are {self}, expected finite seconds and a step that is not negative")
-        if self.last_s < self.first_s:
-            raise PipelineError(f"delays are {self}, expected the first to be at most the last")
-        if self.first_s == self.last_s:
-            object.__setattr__(self, "step_s", 0.0)
-
-    def columns(self) -> dict[str, float]:
-        """Give the columns of StrfParams."""
-        return {"first_delay_s": self.first_s, "last_delay_s": self.last_s, "step_s": self.step_s}
-
-    def __str__(self) -> str:
-        if self.first_s == self.last_s:
-            return f"{self.first_s:g} s"
-        step = f"in steps of {self.step_s:g} s" if self.step_s else "in steps of one frame"
-        return f"{self.first_s:g} to {self.last_s:g} s {step}"
-
-
-DEFAULT_DELAYS = DelayRange(-0.1, 0.4)
-
-
-@dataclass(frozen=True)
-class ComputeReport:
-    """What one call of :meth:`Pipeline.compute` did."""
-
-    n_computed: int
-    n_already_there: int
-    n_removed: int
-    errors: tuple[str, ...]
+__all__ = ["DEFAULT_DELAYS", "ComputeReport", "DelayRange", "Pipeline", "connect"]
 
 
 class Pipeline:
@@ -114,6 +72,18 @@ class Pipeline:
         self._check_open()
         return pipeline.strf
 
+    @property
+    def receptive_field(self) -> ModuleType:
+        """The tables of tests, receptive fields and mosaics."""
+        self._check_open()
+        return pipeline.receptive_field
+
+    @property
+    def quality(self) -> ModuleType:
+        """The tables of predictions and of the sufficiency of data."""
+        self._check_open()
+        return pipeline.quality
+
     def ingest(
         self,
         path: Path | str,
@@ -154,9 +124,13 @@ class Pipeline:
         min_spikes: int = 1,
         replace: bool = False,
         queue: bool = False,
+        judge: bool = True,
         show_progress: bool = False,
     ) -> ComputeReport:
         """Register delays and populate whatever is missing, for these and all registered delays.
+
+        STRFs come first, then what is judged by them: significance, receptive fields, mosaics, held-out prediction and
+        sufficiency of data.
 
         Parameters
         ----------
@@ -168,37 +142,24 @@ class Pipeline:
             Remove all other parameter rows and what was computed from them, so that only `delays_s` remain.
         queue : bool
             Only register; whoever calls compute next does the work.
+        judge : bool
+            Otherwise stop after the STRFs.
         show_progress : bool
-            Show a bar on standard error.
+            Show a bar for each table on standard error.
 
         Returns
         -------
         ComputeReport
-            Counts of stimulation-and-parameter pairs; one line per pair that failed.
+            Counts per table; one line per key that failed.
         """
         self._check_open()
         asked = list(delays_s) if isinstance(delays_s, Iterable) else [delays_s]
         ranges = [d if isinstance(d, DelayRange) else DelayRange(float(d), float(d)) for d in asked]
         rules = {"frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
-        if replace and not ranges:
-            raise PipelineError("replacing delays needs the delays that are to remain")
-        ids = [_register(delay_range, rules) for delay_range in ranges]
-        n_removed = _remove_all_but(ids) if replace else 0
-        estimation = pipeline.strf.StrfEstimation()
-        n_before = len(estimation)
+        n_removed = computing.register(ranges, rules, replace=replace)
         if queue:
-            return ComputeReport(0, n_before, n_removed, ())
-        result = estimation.populate(
-            suppress_errors=True, return_exception_objects=True, display_progress=show_progress
-        )
-        errors = []
-        for key, error in result["error_list"]:
-            if isinstance(error, KeyboardInterrupt):
-                raise error
-            # what another process computed at the same moment is no failure
-            if not estimation & key:
-                errors.append(f"{_in_words(key)}: {error}")
-        return ComputeReport(result["success_count"], n_before, n_removed, tuple(errors))
+            return computing.ComputeReport({}, computing.n_estimations(), n_removed, ())
+        return computing.populate(n_removed, judge=judge, show_progress=show_progress)
 
     def strfs(self, restriction: Any = True, *, combine: bool = True, **key: Any) -> list[Strf]:
         """Load STRFs as contracts.
@@ -215,6 +176,19 @@ class Pipeline:
         """
         self._check_open()
         return list(queries.strfs(dj.AndList([restriction, key]), combine=combine))
+
+    def receptive_fields(self, restriction: Any = True, **key: Any) -> list[ReceptiveFieldResult]:
+        """Load receptive fields as contracts; see :func:`dj_neuron.queries.receptive_fields`.
+
+        Parameters
+        ----------
+        restriction
+            Anything DataJoint takes, on stimulations, neurons, parameters and peaks.
+        **key
+            Restrict by value, such as ``neuron_id=3`` or ``subject_name="WT"``.
+        """
+        self._check_open()
+        return list(queries.receptive_fields(dj.AndList([restriction, key])))
 
     def figures(
         self,
@@ -235,12 +209,11 @@ class Pipeline:
     def status(self) -> dict[str, Any]:
         """Give counts, and per computed table how much of it is done."""
         self._check_open()
-        remaining, total = pipeline.strf.StrfEstimation().progress()
         return {
             "database": self._database.description,
             "prefix": self._database.prefix,
             **queries.counts(),
-            "computed": {"StrfEstimation": {"done": total - remaining, "total": total}},
+            "computed": computing.progress(),
         }
 
     def clear(self) -> None:
@@ -285,33 +258,3 @@ def connect(
     except BaseException:
         database.close()
         raise
-
-
-def _register(delay_range: DelayRange, rules: dict[str, Any]) -> int:
-    """Give the id of the parameter row, inserting it if it is new."""
-    params = pipeline.strf.StrfParams()
-    row = {**delay_range.columns(), **rules}
-    while True:
-        there = params.to_dicts()
-        for known in there:
-            if all(known[name] == value for name, value in row.items()):
-                return int(known["strf_params_id"])
-        new_id = max((known["strf_params_id"] for known in there), default=0) + 1
-        try:
-            params.insert1({**row, "strf_params_id": new_id})
-        except dj.errors.DuplicateError:
-            continue  # another process took the id, or registered the same row
-
-
-def _remove_all_but(ids: list[int]) -> int:
-    """Remove all other parameter rows and their estimations; give the number of these."""
-    estimations = pipeline.strf.StrfEstimation()
-    n_before = len(estimations)
-    others = set(pipeline.strf.StrfParams().to_arrays("strf_params_id")) - set(ids)
-    if others:
-        (pipeline.strf.StrfParams() & [{"strf_params_id": int(i)} for i in others]).delete(prompt=False)
-    return n_before - len(estimations)
-
-
-def _in_words(key: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in key.items())

@@ -9,15 +9,11 @@ import numpy as np
 
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
-from dj_neuron.contracts import SpikeTrain
-from dj_neuron.contracts import Stimulation as StimulationContract
-from dj_neuron.pipeline import experiment
+from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
+from dj_neuron.pipeline.stored import StoredStimulation
 from dj_neuron.strf import FrameClock, find_peak, spike_triggered_average
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from dj_neuron.pipeline.movie_codec import StoredMovie
     from dj_neuron.strf import SpikeTriggeredAverage
 
 schema = dj.Schema()
@@ -79,40 +75,15 @@ class StrfEstimation(dj.Computed):
         noise_z = null            : float64    # largest absolute z after the spike, where nothing can be caused
         """
 
-    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Fetch references and texts: DataJoint hashes what this returns, an array element by element."""
-        stimulation = (experiment.Stimulation() & key).fetch1()
-        movie: StoredMovie = (experiment.Movie() & {"movie_hash": stimulation["movie_hash"]}).fetch1("frames")
-        trains = (experiment.SpikeTrain() & key).to_dicts(order_by="neuron_id")
-        times = [_as_text(train["spike_times_s"]) for train in trains]
-        timing = (_as_text(stimulation["frame_edges_s"]), _as_text(stimulation["gaps_s"]))
-        params = (StrfParams() & key).fetch1()
-        scalars = tuple(stimulation[name] for name in ("frame_rate_hz", "onset_s", "pixel_size_um"))
-        return movie, scalars, timing, [train["neuron_id"] for train in trains], times, params
+    def make_fetch(self, key: dict[str, Any]) -> tuple[StoredStimulation, dict[str, Any]]:
+        """Fetch references and texts."""
+        return StoredStimulation.fetch(key), (StrfParams() & key).fetch1()
 
     def make_compute(
-        self,
-        key: dict[str, Any],
-        stored_movie: StoredMovie,
-        scalars: tuple[float, float, float],
-        timing: tuple[str, str],
-        neuron_ids: list[int],
-        times: list[str],
-        params: dict[str, Any],
-    ) -> tuple[list[int], float, SpikeTriggeredAverage, float]:
+        self, key: dict[str, Any], stored: StoredStimulation, params: dict[str, Any]
+    ) -> tuple[tuple[int, ...], float, SpikeTriggeredAverage, float]:
         """Read the movie once and average all neurons at all delays, away from the database."""
-        frame_rate_hz, onset_s, pixel_size_um = scalars
-        edges_s, gaps_s = (_from_text(text) if text else None for text in timing)
-        stimulation = StimulationContract(
-            stimulation_number=key["stimulation_number"],
-            movie=stored_movie.load(),
-            frame_rate_hz=frame_rate_hz,
-            onset_s=onset_s,
-            pixel_size_um=pixel_size_um,
-            spike_trains=tuple(SpikeTrain(i, _from_text(text)) for i, text in zip(neuron_ids, times, strict=True)),
-            frame_edges_s=edges_s,
-            gaps_s=None if gaps_s is None else gaps_s.reshape(-1, 2),
-        )
+        stimulation = stored.load()
         started = time.perf_counter()
         clock = FrameClock.of(stimulation)
         average = spike_triggered_average(
@@ -124,12 +95,12 @@ class StrfEstimation(dj.Computed):
             centre=bool(params["centre"]),
             min_spikes=params["min_spikes"],
         )
-        return neuron_ids, 1 / clock.frame_rate_hz, average, time.perf_counter() - started
+        return stored.neuron_ids, 1 / clock.frame_rate_hz, average, time.perf_counter() - started
 
     def make_insert(
         self,
         key: dict[str, Any],
-        neuron_ids: list[int],
+        neuron_ids: tuple[int, ...],
         frame_duration_s: float,
         average: SpikeTriggeredAverage,
         duration_s: float,
@@ -149,14 +120,6 @@ class StrfEstimation(dj.Computed):
         self.Strf.insert(
             _strf_row(key, neuron_id, average.of_neuron(i), frame_duration_s) for i, neuron_id in enumerate(neuron_ids)
         )
-
-
-def _as_text(values: NDArray[np.float64] | None) -> str:
-    return "" if values is None else np.asarray(values, np.float64).tobytes().hex()
-
-
-def _from_text(text: str) -> NDArray[np.float64]:
-    return np.frombuffer(bytes.fromhex(text), np.float64)
 
 
 def _strf_row(

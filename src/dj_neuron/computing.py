@@ -1,0 +1,178 @@
+"""Which delays are asked for, and populating every table that follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron._datajoint import dj
+from dj_neuron.errors import PipelineError
+from dj_neuron.pipeline import quality, receptive_field
+from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# In the order of their foreign keys.
+_JUDGING = (
+    receptive_field.Significance,
+    receptive_field.ReceptiveField,
+    receptive_field.Mosaic,
+    quality.Prediction,
+    quality.Sufficiency,
+)
+_DEFAULT_PARAMS = (
+    receptive_field.SignificanceParams,
+    receptive_field.ReceptiveFieldParams,
+    quality.PredictionParams,
+)
+
+
+@dataclass(frozen=True)
+class DelayRange:
+    """Delays of one parameter row, in seconds before the spike, both ends inclusive.
+
+    A step of 0 means every whole frame of the stimulation; a range of one delay has no step.
+    """
+
+    first_s: float
+    last_s: float
+    step_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.first_s, self.last_s, self.step_s]).all() and self.step_s >= 0):
+            raise PipelineError(f"delays are {self}, expected finite seconds and a step that is not negative")
+        if self.last_s < self.first_s:
+            raise PipelineError(f"delays are {self}, expected the first to be at most the last")
+        if self.first_s == self.last_s:
+            object.__setattr__(self, "step_s", 0.0)
+
+    def columns(self) -> dict[str, float]:
+        """Give the columns of StrfParams."""
+        return {"first_delay_s": self.first_s, "last_delay_s": self.last_s, "step_s": self.step_s}
+
+    def __str__(self) -> str:
+        if self.first_s == self.last_s:
+            return f"{self.first_s:g} s"
+        step = f"in steps of {self.step_s:g} s" if self.step_s else "in steps of one frame"
+        return f"{self.first_s:g} to {self.last_s:g} s {step}"
+
+
+DEFAULT_DELAYS = DelayRange(-0.1, 0.4)
+
+
+@dataclass(frozen=True)
+class ComputeReport:
+    """What one call of :meth:`~dj_neuron.connection.Pipeline.compute` did.
+
+    Attributes
+    ----------
+    computed : dict of str to int
+        Keys computed now, by table.
+    n_already_there, n_removed : int
+        Stimulation-and-parameter pairs of StrfEstimation.
+    errors : tuple of str
+        One line per key that failed.
+    """
+
+    computed: dict[str, int]
+    n_already_there: int
+    n_removed: int
+    errors: tuple[str, ...]
+
+    @property
+    def n_computed(self) -> int:
+        """Stimulation-and-parameter pairs whose STRFs were estimated now."""
+        return self.computed.get(StrfEstimation.__name__, 0)
+
+
+def register(ranges: Sequence[DelayRange], rules: dict[str, Any], *, replace: bool) -> int:
+    """Insert parameter rows that are not there; give the number of estimations removed because others were.
+
+    Raises
+    ------
+    PipelineError
+        If nothing would remain.
+    """
+    if replace and not ranges:
+        raise PipelineError("replacing delays needs the delays that are to remain")
+    ids = [_register(delay_range, rules) for delay_range in ranges]
+    return _remove_all_but(ids) if replace else 0
+
+
+def n_estimations() -> int:
+    """Count the stimulation-and-parameter pairs that are estimated."""
+    return len(StrfEstimation())
+
+
+def populate(n_removed: int, *, judge: bool, show_progress: bool) -> ComputeReport:
+    """Compute what is missing, table by table; a key that fails does not stop the others."""
+    n_before = n_estimations()
+    if judge:
+        _register_defaults()
+    computed: dict[str, int] = {}
+    errors: list[str] = []
+    for table in (StrfEstimation, *(_JUDGING if judge else ())):
+        computed[table.__name__], failed = _populate(table(), show_progress)
+        errors += failed
+    return ComputeReport(computed, n_before, n_removed, tuple(errors))
+
+
+def progress() -> dict[str, dict[str, int]]:
+    """Give done and total of every computed table."""
+    found = {}
+    for table in (StrfEstimation, *_JUDGING):
+        remaining, total = table().progress()
+        found[table.__name__] = {"done": total - remaining, "total": total}
+    return found
+
+
+def _populate(table: Any, show_progress: bool) -> tuple[int, list[str]]:
+    result = table.populate(suppress_errors=True, return_exception_objects=True, display_progress=show_progress)
+    errors = []
+    for key, error in result["error_list"]:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        # what another process computed at the same moment is no failure
+        if not table & key:
+            errors.append(f"{_in_words(key)}: {error}")
+    return result["success_count"], errors
+
+
+def _register(delay_range: DelayRange, rules: dict[str, Any]) -> int:
+    """Give the id of the parameter row, inserting it if it is new."""
+    params = StrfParams()
+    row = {**delay_range.columns(), **rules}
+    while True:
+        there = params.to_dicts()
+        for known in there:
+            if all(known[name] == value for name, value in row.items()):
+                return int(known["strf_params_id"])
+        new_id = max((known["strf_params_id"] for known in there), default=0) + 1
+        try:
+            params.insert1({**row, "strf_params_id": new_id})
+        except dj.errors.DuplicateError:
+            continue  # another process took the id, or registered the same row
+
+
+def _register_defaults() -> None:
+    """Insert the default row of every other kind of parameters that has none."""
+    for table in _DEFAULT_PARAMS:
+        params = table()
+        if not params:
+            params.insert1({params.primary_key[0]: 1}, skip_duplicates=True)
+
+
+def _remove_all_but(ids: list[int]) -> int:
+    """Remove all other parameter rows, their estimations and what follows; give the number of estimations."""
+    n_before = n_estimations()
+    others = set(StrfParams().to_arrays("strf_params_id")) - set(ids)
+    if others:
+        (StrfParams() & [{"strf_params_id": int(i)} for i in others]).delete(prompt=False)
+    return n_before - n_estimations()
+
+
+def _in_words(key: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items())
