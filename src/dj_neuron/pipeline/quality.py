@@ -62,14 +62,14 @@ class Prediction(dj.Computed):
         test_correlation = null     : float64    # of predicted and observed counts per bin
         test_correlation_se = null  : float64    # from the spread over folds
         bits_per_spike = null       : float64    # log likelihood gained over the mean rate; may be negative
-        n_bins                      : int32      # scored
+        n_bins                      : int32      # that were scored
         gain_hz = null              : float64    # Hz, of rate = gain_hz * log(1 + exp(slope * drive + offset))
         slope = null                : float64    # per standard deviation of the drive
-        offset = null               : float64
+        offset = null               : float64    # of the same curve
         drive = null                : <blob>     # standard deviations, mean of each bin, (n_drive_bins,)
         rate_hz = null              : <blob>     # Hz, in each bin, (n_drive_bins,)
         rate_hz_se = null           : <blob>     # Hz, (n_drive_bins,)
-        prediction_reason = ""      : varchar(500)    # why measures are null
+        prediction_reason = ""      : varchar(500)    # why measures of the prediction are null
         """
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row]:
@@ -143,7 +143,7 @@ class Sufficiency(dj.Computed):
         minutes_needed = null    : float64    # min of recording for a reliability of 0.9
         growth_peak_z = null     : <blob>     # z at the final peak after so many minutes, (n_fractions,)
         growth_map_r = null      : <blob>     # correlation of the map with the final one, (n_fractions,)
-        sufficiency_reason = ""  : varchar(500)    # why measures are null
+        sufficiency_reason = ""  : varchar(500)    # why measures of sufficiency are null
         """
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row]:

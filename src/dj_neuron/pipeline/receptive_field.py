@@ -67,7 +67,7 @@ class Significance(dj.Computed):
         n_significant             : int32      # blocks and delays that do
         significant               : <blob>     # which do: bits of (n_delays, n_y, n_x), row by row
         null_maxima               : <blob>     # largest absolute z under each shift, (n_shifts_made,)
-        significance_reason = ""  : varchar(500)    # why measures are null
+        significance_reason = ""  : varchar(500)    # why p_value or threshold_z is null
         """
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row, Row]:
@@ -157,7 +157,7 @@ class ReceptiveField(dj.Computed):
         region_z = null               : float64    # height there, averaged with that Gaussian; signed
         separability = null           : float64    # share of the energy in one map times one course, 0 to 1
         p_inseparable = null          : float64    # how often a separable field has as large a second component
-        separability_reason = ""      : varchar(500)
+        separability_reason = ""      : varchar(500)    # why separability is null
         axes = ""                     : varchar(2)     # xy for checkers, x or y for bars
         model = ""                    : varchar(32)    # gaussian or difference_of_gaussians; empty where nothing fits
         centre_x_um = null            : float64    # um from the left of the screen
@@ -168,14 +168,14 @@ class ReceptiveField(dj.Computed):
         sigma_major_um_se = null      : float64    # um
         sigma_minor_um = null         : float64    # um
         sigma_minor_um_se = null      : float64    # um
-        angle_deg = null              : float64    # of the major axis, 0 to 180, from x towards y (down)
-        angle_deg_se = null           : float64
+        angle_deg = null              : float64    # deg, of the major axis, 0 to 180, from x towards y (down)
+        angle_deg_se = null           : float64    # deg; 52 where nothing is known of it
         amplitude = null              : float64    # contrast at the centre
         amplitude_se = null           : float64    # contrast
         surround_strength = null      : float64    # volume of the surround over that of the centre
-        surround_strength_se = null   : float64
+        surround_strength_se = null   : float64    # standard error
         surround_ratio = null         : float64    # sigma of the surround over that of the centre
-        surround_ratio_se = null      : float64
+        surround_ratio_se = null      : float64    # standard error
         area_1_sigma_um2 = null       : float64    # um^2, of the ellipse at 1 sigma
         area_2_sigma_um2 = null       : float64    # um^2, of the ellipse at 2 sigma
         chi2_per_dof = null           : float64    # of the model: 1 where the rest is noise
@@ -183,17 +183,17 @@ class ReceptiveField(dj.Computed):
         r_squared_ceiling = null      : float64    # what a perfect model would reach, given the noise
         cut_by_edge = null            : bool       # whether the ellipse at 2 sigma leaves the screen
         smaller_than_block = null     : bool       # whether sigma is below half a block
-        space_reason = ""             : varchar(500)
+        space_reason = ""             : varchar(500)    # why measures in space are null
         polarity = null               : int8       # 1 ON, -1 OFF, the sign of the lobe nearest to the spike
         time_to_peak_s = null         : float64    # s before the spike
         time_to_peak_s_se = null      : float64    # s
         zero_crossing_s = null        : float64    # s before the spike, where the main lobe turns into the second
         zero_crossing_s_se = null     : float64    # s
         biphasic_index = null         : float64    # absolute peak of the second lobe over that of the main one
-        biphasic_index_se = null      : float64
+        biphasic_index_se = null      : float64    # standard error
         lobe_duration_s = null        : float64    # s, width of the main lobe at half its height
         lobe_duration_s_se = null     : float64    # s
-        time_reason = ""              : varchar(500)
+        time_reason = ""              : varchar(500)    # why measures in time are null
         spatial_map = null            : <npy@dj_neuron>    # contrast, (n_y, n_x), positive at the centre
         spatial_map_se = null         : <npy@dj_neuron>    # contrast, (n_y, n_x)
         time_course = null            : <blob>     # (n_delays,), 1 or -1 at its largest causal delay

@@ -11,9 +11,10 @@ from dj_neuron.queries.estimates import (
     strfs_of,
 )
 from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, preview, table_classes, tables
-from dj_neuron.queries.measures import mosaics, neuron_table, receptive_fields
+from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
 
 __all__ = [
+    "NeuronColumn",
     "TableInfo",
     "Tier",
     "best_neurons",
@@ -21,6 +22,7 @@ __all__ = [
     "foreign_keys",
     "join_delays",
     "mosaics",
+    "neuron_columns",
     "neuron_table",
     "peaks",
     "preview",
