@@ -84,6 +84,7 @@ def _parse_range(text: str) -> DelayRange:
 
 def _compute_options(command: Any) -> Any:
     for option in (
+        click.option("--strfs-only", is_flag=True, help="Stop after the STRFs: no tests, fields or predictions."),
         click.option("--min-spikes", type=click.IntRange(1), default=1, show_default=True, help="With fewer, NaN."),
         click.option("--no-centre", is_flag=True, help="Do not subtract the mean of each block."),
         click.option(
@@ -117,6 +118,7 @@ def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
     with options.pipeline() as pipeline:
         report = run(pipeline, layout=layout, seed=seed, figures_dir=out, say=_say)
         counts = pipeline.status()
+    fields = report.fields
     command = os.environ.get("PKG_SH", "dj-neuron")  # set by pkg.sh, which is then what the person typed
     again = command if options.data_dir is None else f"{command} --data-dir {shlex.quote(str(options.data_dir))}"
     click.echo(
@@ -126,11 +128,17 @@ def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
 {counts["strfs"]} STRFs in {report.duration_s:.0f} s
 {report.n_found} of {report.n_fields} simulated receptive fields found: {report.n_above_noise} peaks above the noise, \
 {report.n_found} of them centred within one sigma of the truth
+{fields.n_significant} of {report.n_fields} fields are significant; {fields.n_misplaced} of these lie more than two \
+sigma from the true one
+polarity is right in {fields.n_polarities_right} of {fields.n_polarities} where it was measured
+{fields.n_coordinates_near} of {fields.n_coordinates} coordinates of fitted centres lie within two standard errors of \
+the true ones (95 % expected)
 {report.n_pictures} pictures in {report.figures_dir}
 
 Try next:
   {again} tables
   {again} compute --delay 0.2
+  {again} export neurons neurons.csv
   {again} figures --out pictures --best 3
 and with a recording of your own, in a data folder of its own:
   {command} --data-dir ANOTHER_DIR build YOUR_FILE --delays -0.1:0.4"""
@@ -198,7 +206,7 @@ def _ingest(pipeline: Pipeline, files: Iterable[Path], reader: str | None, *, qu
 @_compute_options
 @click.pass_obj
 def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fresh: bool, **computing: Any) -> None:
-    """From FILEs to STRFs: ingest, then compute.
+    """From FILEs to STRFs and receptive fields: ingest, then compute.
 
     Without a delay, at every frame from 0.1 s after the spike to 0.4 s before it.
     """
@@ -224,16 +232,23 @@ def compute(options: _Options, /, replace: bool, queue: bool, **computing: Any) 
         _compute(pipeline, chosen, replace=replace, queue=queue, **computing)
 
 
-def _compute(pipeline: Pipeline, delays: list[DelayRange], *, no_centre: bool, **arguments: Any) -> None:
-    report = pipeline.compute(delays, centre=not no_centre, show_progress=sys.stderr.isatty(), **arguments)
+def _compute(
+    pipeline: Pipeline, delays: list[DelayRange], *, no_centre: bool, strfs_only: bool, **arguments: Any
+) -> None:
+    report = pipeline.compute(
+        delays, centre=not no_centre, judge=not strfs_only, show_progress=sys.stderr.isatty(), **arguments
+    )
     for delay in delays:
         click.echo(f"delays: {delay}")
     click.echo(
         f"{report.n_computed} stimulation(s) computed, {report.n_already_there} there before"
         + (f", {report.n_removed} removed" if arguments.get("replace") else "")
     )
+    judged = {table: n for table, n in report.computed.items() if table != "StrfEstimation"}
+    if judged:
+        click.echo("then " + ", ".join(f"{table} of {n}" for table, n in judged.items()))
     if report.errors:
-        raise DjNeuronError(f"{len(report.errors)} stimulation(s) failed: {'; '.join(report.errors)}")
+        raise DjNeuronError(f"{len(report.errors)} computation(s) failed: {'; '.join(report.errors)}")
 
 
 @cli.command()
@@ -309,6 +324,35 @@ def figures(options: _Options, out: Path, best: int, neuron: tuple[int, ...], wh
     with options.pipeline() as pipeline:
         pictures = pipeline.figures(out, n_best=best, neuron_ids=neuron, restriction=where or True, progress=_say)
     click.echo(f"{len(pictures)} pictures in {out}")
+
+
+@cli.group()
+def export() -> None:
+    """Write results to files for other programs."""
+
+
+@export.command(name="neurons")
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Replace FILE and its dictionary.")
+@click.option("--where", help="Only some neurons, such as 'sample_number = 2'.")
+@_json_option
+@click.pass_obj
+def export_neurons(options: _Options, file: Path, force: bool, where: str | None, as_json: bool) -> None:
+    """Write all measures to FILE, one row per neuron, stimulation and parameter rows.
+
+    FILE ends in .csv or .parquet (which needs pyarrow). What every column means, and its unit, goes to
+    FILE.dictionary.json.
+    """
+    from dj_neuron.export.neurons import dictionary_path
+    from dj_neuron.export.neurons import export_neurons as write
+
+    with options.pipeline():
+        n_rows = write(file, where or True, force=force)
+    if as_json:
+        found = {"file": str(file), "dictionary": str(dictionary_path(file)), "n_rows": n_rows}
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{n_rows} rows in {file}, its columns explained in {dictionary_path(file)}")
 
 
 @cli.group()

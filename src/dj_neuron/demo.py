@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dj_neuron.connection import Pipeline
-    from dj_neuron.contracts import Strf
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
     from dj_neuron.simulate import KnownNeuron
 
 _FILE_NAME = "simulated_{layout}.pkl"
@@ -44,7 +44,35 @@ class DemoReport:
     n_fields: int
     n_above_noise: int
     n_found: int
+    fields: FieldCheck
     duration_s: float
+
+
+@dataclass(frozen=True)
+class FieldCheck:
+    """What the measured receptive fields say about the known ones.
+
+    Attributes
+    ----------
+    n_significant : int
+        Neurons with a significant block.
+    n_misplaced : int
+        Those of them whose field was found more than two sigma away from the true one: false discoveries.
+    n_polarities, n_polarities_right : int
+        Measured ones, and those that are true.
+    n_coordinates, n_coordinates_near : int
+        Measured coordinates of centres, one per axis, and those within two standard errors of the true one.
+    """
+
+    n_significant: int = 0
+    n_misplaced: int = 0
+    n_polarities: int = 0
+    n_polarities_right: int = 0
+    n_coordinates: int = 0
+    n_coordinates_near: int = 0
+
+    def __add__(self, other: FieldCheck) -> FieldCheck:
+        return FieldCheck(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def run(
@@ -77,7 +105,7 @@ def run(
         say("     the pipeline holds a demo made from another seed: starting anew")
         pipeline.clear()
         pipeline.ingest(file)
-    say(f"3/5  computing STRFs at delays of {DEFAULT_DELAYS}")
+    say(f"3/5  computing STRFs at delays of {DEFAULT_DELAYS}, and receptive fields")
     computed = pipeline.compute(DEFAULT_DELAYS)
     if computed.errors:
         raise PipelineError(computed.errors[0])
@@ -87,6 +115,8 @@ def run(
     truth = read_truth(truth_file)
     rules = {**DEFAULT_DELAYS.columns(), "frame_rule": "floor", "centre": True, "min_spikes": 1}
     judged = [judge(strf, truth[strf.stimulation_id, strf.neuron_id]) for strf in pipeline.strfs(rules, combine=False)]
+    fields = pipeline.receptive_fields(rules)
+    checked = [check_field(field, truth[field.stimulation_id, field.neuron_id]) for field in fields]
     return DemoReport(
         file=file,
         figures_dir=figures_dir,
@@ -94,7 +124,33 @@ def run(
         n_fields=len(truth),
         n_above_noise=sum(above_noise for above_noise, _ in judged),
         n_found=sum(above_noise and near for above_noise, near in judged),
+        fields=sum(checked, FieldCheck()),
         duration_s=time.perf_counter() - started,
+    )
+
+
+def check_field(field: ReceptiveFieldResult, known: KnownNeuron) -> FieldCheck:
+    """Compare one neuron's receptive field, if it has one, with the true one."""
+    if not field.has_field:
+        return FieldCheck()
+    measures = field.measures
+    place = measures["region_x_um"], measures["region_y_um"]
+    polarity = measures["polarity"]
+    off = [
+        abs(measured - true) / error
+        for measured, true, error in (
+            (measures["centre_x_um"], known.centre_x_um, measures["centre_x_um_se"]),
+            (measures["centre_y_um"], known.centre_y_um, measures["centre_y_um_se"]),
+        )
+        if measured is not None and error is not None
+    ]
+    return FieldCheck(
+        n_significant=1,
+        n_misplaced=int(_distance(place, known, field.region.shape) > 2),
+        n_polarities=int(polarity is not None),
+        n_polarities_right=int(polarity == known.polarity),
+        n_coordinates=len(off),
+        n_coordinates_near=sum(distance <= 2 for distance in off),
     )
 
 
@@ -104,12 +160,17 @@ def judge(strf: Strf, known: KnownNeuron) -> tuple[bool, bool]:
     centre = find_centre(strf.z, strf.delays_s, strf.block_size_um)
     if peak is None or centre is None:
         return False, False
-    off = np.array(centre) - (known.centre_x_um, known.centre_y_um)
-    n_y, n_x = strf.values.shape[1:]
+    distance = _distance(centre, known, strf.values.shape[1:])
+    return abs(peak.z) > (peak.noise_z or 0), distance <= 1
+
+
+def _distance(place_um: Any, known: KnownNeuron, shape: tuple[int, ...]) -> float:
+    """How far a place is from a neuron's true centre, in sigma, along the axes that a screen of blocks has."""
+    off = np.array(place_um) - (known.centre_x_um, known.centre_y_um)
+    n_y, n_x = shape
     seen = [axis for axis, n_blocks in enumerate((n_x, n_y)) if n_blocks > 1]  # a bar has one axis only
     covariance = known.covariance_um2()[np.ix_(seen, seen)]
-    distance = np.sqrt(off[seen] @ np.linalg.solve(covariance, off[seen]))
-    return abs(peak.z) > (peak.noise_z or 0), bool(distance <= 1)
+    return float(np.sqrt(off[seen] @ np.linalg.solve(covariance, off[seen])))
 
 
 def _start_from(pipeline: Pipeline, file_name: str, say: Callable[[str], None]) -> None:

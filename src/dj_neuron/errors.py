@@ -35,3 +35,7 @@ class DatabaseError(DjNeuronError):
 
 class PipelineError(DjNeuronError):
     """The pipeline cannot do what was asked of it in its present state."""
+
+
+class ExportError(DjNeuronError):
+    """A file cannot be written as asked."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dj_neuron._datajoint import dj
 from dj_neuron.contracts import MosaicResult, NonlinearityCurve, QualityGrowth, ReceptiveFieldResult
+from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.quality import Prediction, Sufficiency
 from dj_neuron.pipeline.receptive_field import Mosaic, ReceptiveField, Significance
@@ -92,6 +94,11 @@ def neuron_table(restriction: Any = True) -> list[Row]:
     -------
     list of dict
         Columns are those of :func:`neuron_columns`. A neuron whose STRF was not judged has a row too.
+
+    Raises
+    ------
+    PipelineError
+        If `restriction` is no condition on neurons.
     """
     names = [column.name for column in neuron_columns()]
     return [{name: row[name] for name in names} for row in _joined(restriction, _plain)]
@@ -140,8 +147,12 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.Neuron().proj("source_label")
         & restriction
     ).proj("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
+    try:
+        found = strfs.to_dicts(order_by="KEY")
+    except dj.DataJointError as error:
+        raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
     judged, fields, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
-    for strf in strfs.to_dicts(order_by="KEY"):
+    for strf in found:
         strf["n_used"] = int(strf["n_used"].max())
         for verdict in judged(strf):
             for own in product(fields({**strf, **verdict}), scores(strf), agreements(strf)):
