@@ -84,6 +84,13 @@ def _parse_range(text: str) -> DelayRange:
 
 def _compute_options(command: Any) -> Any:
     for option in (
+        click.option(
+            "--estimator",
+            type=click.Choice(["sta", "ridge"]),
+            default="sta",
+            show_default=True,
+            help="Spike-triggered average, or ridge regression for short recordings and correlated movies.",
+        ),
         click.option("--strfs-only", is_flag=True, help="Stop after the STRFs: no tests, fields or predictions."),
         click.option("--min-spikes", type=click.IntRange(1), default=1, show_default=True, help="With fewer, NaN."),
         click.option("--no-centre", is_flag=True, help="Do not subtract the mean of each block."),

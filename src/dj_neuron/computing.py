@@ -9,7 +9,7 @@ import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import PipelineError
-from dj_neuron.pipeline import quality, receptive_field
+from dj_neuron.pipeline import covariance, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ _JUDGING = (
     receptive_field.Significance,
     receptive_field.ReceptiveField,
     receptive_field.Mosaic,
+    covariance.Covariance,
     quality.Prediction,
     quality.Sufficiency,
 )
 _DEFAULT_PARAMS = (
     receptive_field.SignificanceParams,
     receptive_field.ReceptiveFieldParams,
+    covariance.CovarianceParams,
     quality.PredictionParams,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dj_neuron import computing, ingest, pipeline, queries
 from dj_neuron._datajoint import dj
@@ -119,6 +119,7 @@ class Pipeline:
         self,
         delays_s: float | DelayRange | Iterable[float | DelayRange] = (),
         *,
+        estimator: Literal["sta", "ridge"] = "sta",
         frame_rule: FrameRule = "floor",
         centre: bool = True,
         min_spikes: int = 1,
@@ -129,13 +130,16 @@ class Pipeline:
     ) -> ComputeReport:
         """Register delays and populate whatever is missing, for these and all registered delays.
 
-        STRFs come first, then what is judged by them: significance, receptive fields, mosaics, held-out prediction and
-        sufficiency of data.
+        STRFs come first, then what is judged by averages: significance, receptive fields, mosaics, covariance, held-out
+        prediction and sufficiency of data.
 
         Parameters
         ----------
         delays_s : float, DelayRange, or several of them
             Each becomes one parameter row, unless it is there already.
+        estimator : {"sta", "ridge"}
+            Spike-triggered average, or ridge regression on all delays of a range at once, its strength cross-validated:
+            for short recordings and correlated movies; see :func:`dj_neuron.strf.ridge_strf`.
         frame_rule, centre, min_spikes
             See :func:`dj_neuron.strf.spike_triggered_average`.
         replace : bool
@@ -155,7 +159,9 @@ class Pipeline:
         self._check_open()
         asked = list(delays_s) if isinstance(delays_s, Iterable) else [delays_s]
         ranges = [d if isinstance(d, DelayRange) else DelayRange(float(d), float(d)) for d in asked]
-        rules = {"frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
+        if estimator == "ridge" and not centre:
+            raise PipelineError("ridge regression without centring was asked for, expected centre=True")
+        rules = {"estimator": estimator, "frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
         n_removed = computing.register(ranges, rules, replace=replace)
         if queue:
             return computing.ComputeReport({}, computing.n_estimations(), n_removed, ())

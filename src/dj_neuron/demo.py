@@ -113,7 +113,7 @@ def run(
     pictures = pipeline.figures(figures_dir)
     say("5/5  comparing with the known receptive fields")
     truth = read_truth(truth_file)
-    rules = {**DEFAULT_DELAYS.columns(), "frame_rule": "floor", "centre": True, "min_spikes": 1}
+    rules = {**DEFAULT_DELAYS.columns(), "estimator": "sta", "frame_rule": "floor", "centre": True, "min_spikes": 1}
     judged = [judge(strf, truth[strf.stimulation_id, strf.neuron_id]) for strf in pipeline.strfs(rules, combine=False)]
     fields = pipeline.receptive_fields(rules)
     checked = [check_field(field, truth[field.stimulation_id, field.neuron_id]) for field in fields]

@@ -62,9 +62,10 @@ class Strf:
     Attributes
     ----------
     values : array (n_delays, n_y, n_x)
-        Contrast; NaN at delays with too few spikes. `pixel_mean` is subtracted if `centred`.
+        Contrast, of a ridge estimate spikes per frame and contrast; NaN at delays with too few spikes. `pixel_mean` is
+        subtracted if `centred`.
     standard_error : array (n_delays, n_y, n_x)
-        Of `values`, for frames that are independent of each other.
+        Of `values`, for frames that are independent of each other; NaN for a ridge estimate.
     delays_s : array (n_delays,)
         Seconds before the spike, ascending; negative ones are the noise control.
     pixel_mean : array (n_y, n_x)
@@ -85,6 +86,7 @@ class Strf:
     frame_rate_hz: float
     block_size_um: tuple[float, float]
     min_spikes: int = 1
+    estimator: str = "sta"
 
     @property
     def z(self) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import experiment, quality, receptive_field, strf
+from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf
 
 _LOCKS = {
     "mysql": ("SELECT GET_LOCK(%s, 60)", "SELECT RELEASE_LOCK(%s)"),
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # In the order of their foreign keys.
-SCHEMA_MODULES = {"experiment": experiment, "strf": strf, "receptive_field": receptive_field, "quality": quality}
+SCHEMA_MODULES = {
+    "experiment": experiment,
+    "strf": strf,
+    "receptive_field": receptive_field,
+    "covariance": covariance,
+    "quality": quality,
+}
 
 
 def activate(connection: Any, prefix: str) -> None:

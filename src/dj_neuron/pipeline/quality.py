@@ -12,7 +12,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.errors import AlignmentError
 from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, columns_of, from_text, or_null
-from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
 from dj_neuron.strf import FrameClock, data_sufficiency, predict_held_out
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ class Prediction(dj.Computed):
         rate_hz_se = null           : <blob>     # Hz, (n_drive_bins,)
         prediction_reason = ""      : varchar(500)    # why measures of the prediction are null
         """
+
+    @property
+    def key_source(self) -> Any:
+        """Averages only."""
+        return averages() * PredictionParams()
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row]:
         """Fetch references and texts."""
@@ -145,6 +150,11 @@ class Sufficiency(dj.Computed):
         growth_map_r = null      : <blob>     # correlation of the map with the final one, (n_fractions,)
         sufficiency_reason = ""  : varchar(500)    # why measures of sufficiency are null
         """
+
+    @property
+    def key_source(self) -> Any:
+        """Averages only."""
+        return averages()
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row]:
         """Fetch references and texts."""

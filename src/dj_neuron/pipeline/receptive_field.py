@@ -10,7 +10,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
 from dj_neuron.pipeline.field_measures import StoredStrfs, judgement_rows, measure_field, mosaic_rows, screen_um
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, from_text
-from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
 from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, spike_triggered_average
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ class Significance(dj.Computed):
         null_maxima               : <blob>     # largest absolute z under each shift, (n_shifts_made,)
         significance_reason = ""  : varchar(500)    # why p_value or threshold_z is null
         """
+
+    @property
+    def key_source(self) -> Any:
+        """Averages only."""
+        return averages() * SignificanceParams()
 
     def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row, Row]:
         """Fetch references and texts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy as np
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
-from dj_neuron.pipeline.stored import StoredStimulation
-from dj_neuron.strf import FrameClock, find_peak, spike_triggered_average
+from dj_neuron.pipeline.stored import StoredStimulation, or_null
+from dj_neuron.strf import FrameClock, find_peak, ridge_strf, spike_triggered_average
 
 if TYPE_CHECKING:
-    from dj_neuron.strf import SpikeTriggeredAverage
+    from dj_neuron.strf import RidgeStrf, SpikeTriggeredAverage
 
 schema = dj.Schema()
 
@@ -27,13 +28,14 @@ class StrfParams(dj.Lookup):
     # Delays and rules of an estimate
     strf_params_id  : int32
     ---
+    estimator       : enum('sta','ridge')        # spike-triggered average, or ridge regression on all delays at once
     first_delay_s   : float64    # s before the spike; negative = after it
     last_delay_s    : float64    # s before the spike, inclusive
     step_s          : float64    # s between delays; 0 = every whole frame of the stimulation
     frame_rule      : enum('floor','nearest')    # nearest only reproduces older results
     centre          : bool       # whether the mean of each block is subtracted
     min_spikes      : int32      # with fewer at a delay the estimate is NaN
-    unique index (first_delay_s, last_delay_s, step_s, frame_rule, centre, min_spikes)
+    unique index (estimator, first_delay_s, last_delay_s, step_s, frame_rule, centre, min_spikes)
     """
 
 
@@ -62,8 +64,10 @@ class StrfEstimation(dj.Computed):
         -> master
         -> experiment.SpikeTrain
         ---
-        strf                      : <npy@dj_neuron>    # contrast, (n_delays, n_y, n_x); NaN with too few spikes
-        error_factor              : <blob>     # standard error / pixel_sd, (n_delays,)
+        strf                      : <npy@dj_neuron>    # contrast (ridge: spikes/frame/contrast), (n_delays, n_y, n_x)
+        error_factor              : <blob>     # standard error / pixel_sd, (n_delays,); NaN for ridge
+        ridge_strength = null     : float64    # of the regularisation, chosen by cross-validation
+        ridge_score = null        : float64    # share of the variance of held-out counts that is predicted
         n_used                    : <blob>     # spikes that count, (n_delays,)
         n_before_onset            : <blob>     # spikes without a frame: it would be before the onset, (n_delays,)
         n_after_end               : <blob>     # spikes without a frame: it would be after the end, (n_delays,)
@@ -81,21 +85,20 @@ class StrfEstimation(dj.Computed):
 
     def make_compute(
         self, key: dict[str, Any], stored: StoredStimulation, params: dict[str, Any]
-    ) -> tuple[tuple[int, ...], float, SpikeTriggeredAverage, float]:
-        """Read the movie once and average all neurons at all delays, away from the database."""
+    ) -> tuple[tuple[int, ...], float, SpikeTriggeredAverage, RidgeStrf | None, float]:
+        """Read the movie once and estimate all neurons at all delays, away from the database."""
         stimulation = stored.load()
         started = time.perf_counter()
         clock = FrameClock.of(stimulation)
-        average = spike_triggered_average(
-            stimulation.movie,
-            clock,
-            stimulation.spike_trains,
-            clock.delays_between(params["first_delay_s"], params["last_delay_s"], params["step_s"]),
-            frame_rule=params["frame_rule"],
-            centre=bool(params["centre"]),
-            min_spikes=params["min_spikes"],
-        )
-        return stored.neuron_ids, 1 / clock.frame_rate_hz, average, time.perf_counter() - started
+        delays_s = clock.delays_between(params["first_delay_s"], params["last_delay_s"], params["step_s"])
+        what = (stimulation.movie, clock, stimulation.spike_trains, delays_s)
+        how = {"frame_rule": params["frame_rule"], "min_spikes": params["min_spikes"]}
+        average, ridge = spike_triggered_average(*what, centre=bool(params["centre"]), **how), None
+        if params["estimator"] == "ridge" and stored.neuron_ids:
+            ridge = ridge_strf(*what, **how)
+            unknown = np.full_like(average.error_factor, np.nan)
+            average = replace(average, values=ridge.values, error_factor=unknown)
+        return stored.neuron_ids, 1 / clock.frame_rate_hz, average, ridge, time.perf_counter() - started
 
     def make_insert(
         self,
@@ -103,6 +106,7 @@ class StrfEstimation(dj.Computed):
         neuron_ids: tuple[int, ...],
         frame_duration_s: float,
         average: SpikeTriggeredAverage,
+        ridge: RidgeStrf | None,
         duration_s: float,
     ) -> None:
         """Insert the estimation and one part row per neuron."""
@@ -118,17 +122,25 @@ class StrfEstimation(dj.Computed):
             }
         )
         self.Strf.insert(
-            _strf_row(key, neuron_id, average.of_neuron(i), frame_duration_s) for i, neuron_id in enumerate(neuron_ids)
+            {
+                **key,
+                "neuron_id": neuron_id,
+                **_strf_columns(average.of_neuron(i), frame_duration_s),
+                "ridge_strength": or_null(ridge.strength[i]) if ridge else None,
+                "ridge_score": or_null(np.max(ridge.scores[i])) if ridge else None,
+            }
+            for i, neuron_id in enumerate(neuron_ids)
         )
 
 
-def _strf_row(
-    key: dict[str, Any], neuron_id: int, average: SpikeTriggeredAverage, frame_duration_s: float
-) -> dict[str, Any]:
+def averages() -> Any:
+    """Give the estimations that are averages: tests by shifts, predictions and halves are those of averages."""
+    return StrfEstimation() & (StrfParams() & {"estimator": "sta"})
+
+
+def _strf_columns(average: SpikeTriggeredAverage, frame_duration_s: float) -> dict[str, Any]:
     peak = find_peak(average.z[0], average.delays_s, frame_duration_s)
     return {
-        **key,
-        "neuron_id": neuron_id,
         "strf": average.values[0].astype(np.float32),
         "error_factor": average.error_factor[0],
         "n_used": average.ledger.n_used[0],

@@ -92,7 +92,9 @@ def strfs(restriction: Any = True, *, combine: bool = True) -> Iterator[Strf]:
         & restriction
     )
     pending: list[Strf] = []
-    for row in rows.to_dicts(order_by=[*NEURON_COLUMNS, "frame_rule", "centre", "min_spikes", "strf_params_id"]):
+    for row in rows.to_dicts(
+        order_by=[*NEURON_COLUMNS, "estimator", "frame_rule", "centre", "min_spikes", "strf_params_id"]
+    ):
         strf = _strf(row)
         if pending and not (combine and _may_join(pending[-1], strf)):
             yield join_delays(pending)
@@ -169,7 +171,8 @@ def _may_join(a: Strf, b: Strf) -> bool:
     def rules(strf: Strf) -> tuple[Any, ...]:
         return strf.stimulation_id, strf.neuron_id, strf.frame_rule, strf.centred, strf.min_spikes
 
-    return rules(a) == rules(b)
+    # a ridge estimate is one of all its delays together
+    return rules(a) == rules(b) and a.estimator == b.estimator == "sta"
 
 
 def _strf(row: Row) -> Strf:
@@ -184,6 +187,7 @@ def _strf(row: Row) -> Strf:
         pixel_mean=row["pixel_mean"],
         centred=bool(row["centre"]),
         frame_rule=row["frame_rule"],
+        estimator=row["estimator"],
         min_spikes=row["min_spikes"],
         frame_rate_hz=row["frame_rate_hz"],
         block_size_um=(row["block_width_px"] * pixel_um, row["block_height_px"] * pixel_um),

@@ -137,7 +137,7 @@ def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
 
 def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[Row]:
     """Give every STRF with what was measured on it, one row per combination of parameters; None where nothing was."""
-    strfs = (
+    sources = (
         StrfEstimation.Strf()
         * StrfEstimation().proj("delays_s")
         * StrfParams()
@@ -145,9 +145,9 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.Movie().proj("block_width_px", "block_height_px", "n_y", "n_x")
         * experiment.SpikeTrain().proj("n_spikes")
         * experiment.Neuron().proj("source_label")
-        & restriction
-    ).proj("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
+    )
     try:
+        strfs = (sources & restriction).proj("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
         found = strfs.to_dicts(order_by="KEY")
     except dj.DataJointError as error:
         raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
