@@ -5,10 +5,19 @@ Figure. None of them touches pyplot, rcParams or a backend, so threads may draw 
 """
 
 from dj_neuron.figures.diagram import TableEdge, TableNode, diagram_figure, draw_diagram
+from dj_neuron.figures.field_course import draw_field_course
+from dj_neuron.figures.field_marks import draw_fit, draw_significant_bars, draw_significant_blocks
 from dj_neuron.figures.folder import fresh_folder
+from dj_neuron.figures.growth import draw_growth
+from dj_neuron.figures.measures_table import draw_measures
+from dj_neuron.figures.mosaic import draw_mosaic, mosaic_figure
+from dj_neuron.figures.nonlinearity import draw_nonlinearity
+from dj_neuron.figures.overview import draw_by_polarity, draw_p_values, overview_figure
 from dj_neuron.figures.raster import draw_raster, raster_figure
+from dj_neuron.figures.receptive_field_picture import receptive_field_picture
 from dj_neuron.figures.saving import save
 from dj_neuron.figures.space_time import draw_space_time, space_time_figure
+from dj_neuron.figures.spatial_map import draw_spatial_map
 from dj_neuron.figures.stills import movie_stills
 from dj_neuron.figures.strf_panels import draw_strf_frame, strf_panels
 from dj_neuron.figures.strf_picture import strf_picture
@@ -20,15 +29,29 @@ __all__ = [
     "TableNode",
     "contrast_bar",
     "diagram_figure",
+    "draw_by_polarity",
     "draw_diagram",
+    "draw_field_course",
+    "draw_fit",
+    "draw_growth",
+    "draw_measures",
+    "draw_mosaic",
+    "draw_nonlinearity",
+    "draw_p_values",
     "draw_raster",
+    "draw_significant_bars",
+    "draw_significant_blocks",
     "draw_space_time",
+    "draw_spatial_map",
     "draw_strf_frame",
     "draw_time_course",
     "fresh_folder",
+    "mosaic_figure",
     "movie_stills",
+    "overview_figure",
     "peak_of",
     "raster_figure",
+    "receptive_field_picture",
     "save",
     "scale_bar",
     "space_time_figure",

@@ -40,6 +40,21 @@ def delay_columns_ms(delays_s: NDArray[np.float64], frame_rate_hz: float) -> NDA
     return columns
 
 
+def spread_columns(
+    columns_ms: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges of adjoining columns, with a NaN column wherever two delays do not touch."""
+    edges = [columns_ms[0, 0], columns_ms[0, 1]]
+    spread = [values[0]]
+    for (left, right), column in zip(columns_ms[1:], values[1:], strict=True):
+        if left > edges[-1]:
+            edges.append(left)
+            spread.append(np.full_like(column, np.nan))
+        edges.append(right)
+        spread.append(column)
+    return np.array(edges), np.array(spread)
+
+
 def set_delay_axis(ax: Axes, delays_s: NDArray[np.float64], columns_ms: NDArray[np.float64]) -> None:
     """Make x run from the longest delay to the spike at 0, negative delays to the right of it."""
     first, last = min(float(columns_ms.min()), 0.0), max(float(columns_ms.max()), 0.0)

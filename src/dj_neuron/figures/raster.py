@@ -83,12 +83,8 @@ def raster_figure(stimulation: Stimulation, title: str = "") -> Figure:
     figure_in = (max(10.0, style.text_width_in(title, style.TITLE_PT, bold=True) + 1.2), height_in + 1.35)
     figure = Figure(figsize=figure_in)
     draw_raster(stimulation, figure.add_axes((0.07, 0.55 / figure_in[1], 0.86, height_in / figure_in[1])))
-    top = figure_in[1]
-    figure.text(
-        0.07, 1 - 0.1 / top, title, fontsize=style.TITLE_PT, weight="bold", color=style.INK, va="top", parse_math=False
-    )
     subtitle = f"{n_neurons} neurons, {n_spikes:,} spikes; stimulus period shaded, rates from its onset to its end"
-    figure.text(0.07, 1 - 0.36 / top, subtitle, fontsize=style.LABEL_PT, color=style.CONTROL, va="top")
+    style.head(figure, 0.07, title, subtitle)
     return figure
 
 

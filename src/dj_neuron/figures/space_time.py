@@ -11,14 +11,16 @@ from matplotlib.figure import Figure
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis
+from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis, spread_columns
+from dj_neuron.figures.field_marks import draw_fit_bands, draw_significant_bars
 from dj_neuron.figures.time_course import draw_time_course
+from dj_neuron.figures.words import check_same_neuron, marks_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from dj_neuron.contracts import Strf
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
 
 def draw_space_time(strf: Strf, ax: Axes, *, limit: float | None = None) -> Axes:
@@ -51,7 +53,7 @@ def draw_space_time(strf: Strf, ax: Axes, *, limit: float | None = None) -> Axes
     edges_um = np.arange(values.shape[1] + 1) * size_um
     limit = style.symmetric_limit(values) if limit is None else limit
     columns_ms = delay_columns_ms(strf.delays_s, strf.frame_rate_hz)
-    edges_ms, spread = _with_gaps(columns_ms, values)
+    edges_ms, spread = spread_columns(columns_ms, values)
     style.clean_axes(ax, box=True)
     ax.set_facecolor(style.NO_DATA)
     # no antialiasing: it would leave seams between the bars
@@ -79,11 +81,29 @@ def draw_space_time(strf: Strf, ax: Axes, *, limit: float | None = None) -> Axes
     return ax
 
 
-def space_time_figure(strf: Strf) -> Figure:
-    """Space-time image with its colour bar, and the time course of the strongest bar below it."""
+def mark_space_time(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> Axes:
+    """Outline what is significant in a space-time image, and draw the fitted centre with one sigma to either side."""
+    draw_significant_bars(field, strf.frame_rate_hz, ax)
+    return draw_fit_bands(field, ax)
+
+
+def space_time_figure(strf: Strf, field: ReceptiveFieldResult | None = None) -> Figure:
+    """Space-time image with its colour bar, and the time course of the strongest bar below it.
+
+    Parameters
+    ----------
+    strf : Strf
+        Of bars.
+    field : ReceptiveFieldResult, optional
+        What was found in it: outlines and fit are drawn over the image, not over the profile of a single delay.
+    """
     title, subtitle = strf.label, style.spikes_text(strf)
-    width_in = max(7.5, style.text_width_in(title, style.TITLE_PT, bold=True) + 1.1)
     is_single = len(strf.delays_s) == 1
+    if field is not None:
+        check_same_neuron(strf, field)
+        subtitle += "" if is_single else f"; {marks_text(field)}"
+    words_in = max(style.text_width_in(title, style.TITLE_PT, bold=True), style.text_width_in(subtitle, style.LABEL_PT))
+    width_in = max(7.5, words_in + 1.1)
     figure = Figure(figsize=(width_in, 4.2 if is_single else 7.4))
     limit = style.symmetric_limit(strf.values)
     if is_single:
@@ -91,6 +111,8 @@ def space_time_figure(strf: Strf) -> Figure:
         subtitle += f"; {style.delay_text(float(strf.delays_s[0]))} before the spike"
     else:
         upper = draw_space_time(strf, figure.add_axes((0.11, 0.36, 0.73, 0.52)), limit=limit)
+        if field is not None:
+            mark_space_time(field, strf, upper)
         upper.set_xlabel("")
         upper.tick_params(labelbottom=False)
         if np.isfinite(strf.values).any():
@@ -99,12 +121,7 @@ def space_time_figure(strf: Strf) -> Figure:
         lower = draw_time_course(strf, figure.add_axes((0.11, 0.08, 0.73, 0.22)))
         lower.set_xticks(upper.get_xticks())
         lower.set_xlim(upper.get_xlim())
-    height_in = figure.get_figheight()
-    figure.text(
-        0.11, 1 - 0.1 / height_in, title, fontsize=style.TITLE_PT, weight="bold", color=style.INK, va="top",
-        parse_math=False,
-    )  # fmt: skip
-    figure.text(0.11, 1 - 0.36 / height_in, subtitle, fontsize=style.LABEL_PT, color=style.CONTROL, va="top")
+    style.head(figure, 0.11, title, subtitle)
     return figure
 
 
@@ -117,21 +134,6 @@ def _space_axis(strf: Strf) -> str:
 
 def _space_label(space: str) -> str:
     return f"{space} (µm from the {'left' if space == 'x' else 'top'})"
-
-
-def _with_gaps(
-    columns_ms: NDArray[np.float64], values: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Edges of adjoining columns, with a NaN column wherever two delays do not touch."""
-    edges = [columns_ms[0, 0], columns_ms[0, 1]]
-    spread = [values[0]]
-    for (left, right), column in zip(columns_ms[1:], values[1:], strict=True):
-        if left > edges[-1]:
-            edges.append(left)
-            spread.append(np.full_like(column, np.nan))
-        edges.append(right)
-        spread.append(column)
-    return np.array(edges), np.array(spread)
 
 
 def _name_gaps(ax: Axes, columns_ms: NDArray[np.float64]) -> None:

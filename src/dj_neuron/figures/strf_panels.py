@@ -10,8 +10,10 @@ from matplotlib.colors import Normalize
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
+from dj_neuron.figures.field_marks import draw_fit, draw_significant_blocks
 from dj_neuron.figures.panel_grid import panel_grid
 from dj_neuron.figures.time_course import peak_of
+from dj_neuron.figures.words import check_same_neuron, marks_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from dj_neuron.contracts import Strf
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
 
 def draw_strf_frame(strf: Strf, delay_idx: int, ax: Axes, limit: float | None = None) -> Axes:
@@ -75,8 +77,18 @@ def draw_strf_frame(strf: Strf, delay_idx: int, ax: Axes, limit: float | None = 
     return ax
 
 
+def mark_frame(field: ReceptiveFieldResult, strf: Strf, delay_idx: int, ax: Axes, *, label: bool = False) -> Axes:
+    """Outline the significant blocks of a frame and, at the delay of the peak, draw the fitted ellipses."""
+    draw_significant_blocks(field, float(strf.delays_s[delay_idx]), ax)
+    peak = peak_of(strf)
+    if peak is not None and peak[0] == delay_idx:
+        draw_fit(field, ax, label=label)
+    return ax
+
+
 def strf_panels(
     strf: Strf,
+    field: ReceptiveFieldResult | None = None,
     *,
     delay_indices: Sequence[int] | None = None,
     max_panels: int = 64,
@@ -89,6 +101,8 @@ def strf_panels(
     ----------
     strf : Strf
         Of at least 2 x 2 blocks.
+    field : ReceptiveFieldResult, optional
+        What was found in it: significant blocks are outlined, the fit is drawn at the delay of the peak.
     delay_indices : sequence of int, optional
         Places in ``strf.delays_s``; default: all.
     max_panels : int
@@ -113,6 +127,9 @@ def strf_panels(
     subtitle = style.spikes_text(strf)
     if len(chosen) < n_chosen:
         subtitle += f"; {len(chosen)} of {n_chosen} delays shown"
+    if field is not None:
+        check_same_neuron(strf, field)
+        subtitle += f"; {marks_text(field)}"
     width_um, height_um = strf.extent_um
     max_columns = int(np.clip(8 * np.sqrt(1.6 * height_um / width_um), 2, 8))  # fewer of very wide fields
     grid = panel_grid(
@@ -131,6 +148,8 @@ def strf_panels(
         ax.set(xlabel="", ylabel="")
         if peak is not None and peak[0] == delay_idx:
             ax.title.set(text=f"{ax.get_title()}, peak", weight="bold")
+        if field is not None:
+            mark_frame(field, strf, delay_idx, ax)
         if overlay is not None:
             overlay(ax, delay_idx)
     if np.isfinite(strf.values[chosen]).any():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
     from matplotlib.text import Text
     from numpy.typing import ArrayLike
 
@@ -40,6 +41,11 @@ SMALL_PT = 7.5
 
 # ON (brighter than the mean) is warm, OFF is cold; red against blue survives the common colour blindnesses
 CONTRAST_MAP: Colormap = mpl.colormaps["RdBu_r"].with_extremes(bad=NO_DATA)
+
+
+def polarity_colour(polarity: int | None) -> str:
+    """Warm for ON, cold for OFF, ink where it is not known."""
+    return INK if polarity is None else ON if polarity > 0 else OFF
 
 
 def symmetric_limit(*values: ArrayLike) -> float:
@@ -86,6 +92,14 @@ def label_axes(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
         ax.set_title(title, fontsize=LABEL_PT, color=INK, loc="left", parse_math=False)
 
 
+def head(figure: Figure, left: float, title: str, subtitle: str) -> None:
+    """Title in bold and a line below it, at the top of a figure."""
+    height_in = figure.get_figheight()
+    text: dict[str, Any] = {"va": "top", "parse_math": False}
+    figure.text(left, 1 - 0.1 / height_in, title, fontsize=TITLE_PT, weight="bold", color=INK, **text)
+    figure.text(left, 1 - 0.36 / height_in, subtitle, fontsize=LABEL_PT, color=CONTROL, **text)
+
+
 def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
     """Round numbers on both axes, no more than a panel of this size has room for."""
     ax.xaxis.set_major_locator(MaxNLocator(max(1, int(width_in / 0.5)), steps=[1, 2, 5, 10]))
@@ -129,20 +143,24 @@ def no_data(ax: Axes, text: str) -> Text:
     )
 
 
-def scale_bar(ax: Axes, length_um: float | None = None, color: str = INK) -> Axes:
+def scale_bar(ax: Axes, length_um: float | None = None, color: str = INK, *, below: bool = False) -> Axes:
     """Draw a horizontal scale bar in the lower left corner of Axes in micrometres.
 
     Parameters
     ----------
     length_um : float, optional
         Default: the round number (1, 2 or 5 times a power of ten) nearest below a third of the width.
+    below : bool
+        Under the Axes instead, beside the label of the x axis.
     """
     width_um = abs(ax.get_xlim()[1] - ax.get_xlim()[0])
     if length_um is None:
         power = 10.0 ** math.floor(math.log10(width_um / 3))
         length_um = max(step * power for step in (1, 2, 5) if step * power <= width_um / 3)
-    fraction = length_um / width_um
-    axes_style: dict[str, Any] = {"transform": ax.transAxes, "color": color}
-    ax.plot([0.05, 0.05 + fraction], [0.06, 0.06], linewidth=2, solid_capstyle="butt", **axes_style)
-    ax.text(0.05 + fraction / 2, 0.09, f"{length_um:g} µm", ha="center", va="bottom", fontsize=SMALL_PT, **axes_style)
+    left, y = (0.0, -0.42 / axes_size_in(ax)[1]) if below else (0.05, 0.06)
+    right = left + length_um / width_um
+    axes_style: dict[str, Any] = {"transform": ax.transAxes, "color": color, "clip_on": False}
+    ax.plot([left, right], [y, y], linewidth=2, solid_capstyle="butt", **axes_style)
+    place = (right + 0.01, y, "left", "center") if below else ((left + right) / 2, y + 0.03, "center", "bottom")
+    ax.text(*place[:2], f"{length_um:g} µm", ha=place[2], va=place[3], fontsize=SMALL_PT, **axes_style)
     return ax

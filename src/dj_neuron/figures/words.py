@@ -1,0 +1,88 @@
+"""Measures in words: numbers with their errors, and the reasons why some are missing."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dj_neuron.errors import ContractError
+
+if TYPE_CHECKING:
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
+
+POLARITY = {1: "ON", -1: "OFF"}
+UNKNOWN = "\N{EM DASH}"
+_MINUS = "\N{MINUS SIGN}"
+_MOST_DECIMALS = 6
+
+
+def measure(field: ReceptiveFieldResult, name: str) -> float:
+    """Give a measure of a field; NaN where it is not known."""
+    value = field.measures.get(name)
+    return math.nan if value is None else float(value)
+
+
+def polarity_of(field: ReceptiveFieldResult) -> int | None:
+    """1 ON, -1 OFF, None where it is not known."""
+    value = measure(field, "polarity")
+    return int(value) if value in POLARITY else None
+
+
+def sign_of(field: ReceptiveFieldResult) -> int:
+    """Polarity, or the sign of the time course where it is largest if polarity is not known."""
+    polarity = polarity_of(field)
+    if polarity is not None:
+        return polarity
+    causal = field.time_course[(field.delays_s >= 0) & np.isfinite(field.time_course)]
+    return -1 if causal.size and causal[np.abs(causal).argmax()] < 0 else 1
+
+
+def number_text(value: float, error: float = math.nan) -> str:
+    """Write a number and its standard error to the error's second digit; three digits without an error."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    if not (math.isfinite(error) and error > 0):
+        text = f"{value:#.3g}".removesuffix(".") if abs(value) < 1000 else f"{value:,.0f}"
+        return text.replace("-", _MINUS)
+    decimals = min(max(1 - math.floor(math.log10(error)), 0), _MOST_DECIMALS)
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", _MINUS)
+
+
+def measure_text(field: ReceptiveFieldResult, name: str, scale: float = 1.0) -> str:
+    """Write a measure, times `scale`, with its standard error where there is one."""
+    return number_text(measure(field, name) * scale, measure(field, f"{name}_se") * scale)
+
+
+def reason_of(field: ReceptiveFieldResult, kind: str) -> str:
+    """Why measures of a kind are missing; of what follows from it where the kind has no reason of its own."""
+    if kind in field.reasons:
+        return field.reasons[kind]
+    return "" if field.has_field else field.reasons.get("significance", "no significant block")
+
+
+def marks_text(field: ReceptiveFieldResult) -> str:
+    """What the outlines over an STRF mean, or why there are none."""
+    if not field.significant.any():
+        return "nothing significant"
+    marks = "significant outlined"
+    if not math.isnan(measure(field, "sigma_major_um")):
+        marks += ", fit at 1σ solid and 2σ dashed" if field.axes == "xy" else ", fitted centre solid and ±1σ dashed"
+    return marks
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """Break a sentence into lines."""
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def check_same_neuron(strf: Strf, field: ReceptiveFieldResult) -> None:
+    """Raise ContractError unless the field is that of the STRF's neuron, stimulation and blocks."""
+    if (strf.stimulation_id, strf.neuron_id) != (field.stimulation_id, field.neuron_id):
+        raise ContractError(f"the field is that of {field.label}, expected that of {strf.label}")
+    if strf.values.shape[1:] != field.region.shape:
+        raise ContractError(
+            f"{field.label}: the field has {field.region.shape} blocks, expected {strf.values.shape[1:]} of the STRF"
+        )
