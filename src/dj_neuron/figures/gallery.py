@@ -6,20 +6,27 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dj_neuron import queries
 from dj_neuron.errors import PipelineError
 from dj_neuron.figures.diagram import TableNode, diagram_figure
 from dj_neuron.figures.folder import fresh_folder
+from dj_neuron.figures.mosaic import mosaic_figure
+from dj_neuron.figures.overview import overview_figure
 from dj_neuron.figures.raster import raster_figure
+from dj_neuron.figures.receptive_field_picture import receptive_field_picture
 from dj_neuron.figures.saving import save
 from dj_neuron.figures.stills import movie_stills
 from dj_neuron.figures.strf_picture import strf_picture
 from dj_neuron.figures.time_course import time_course_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
-    from dj_neuron.contracts import StimulationId
+    from dj_neuron.contracts import ReceptiveFieldResult, StimulationId, Strf
+
+_MOSAIC_PARAMETERS = ("strf_params_id", "significance_params_id", "receptive_field_params_id")
 
 
 def draw_gallery(
@@ -30,7 +37,10 @@ def draw_gallery(
     restriction: Any = True,
     progress: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Draw the table diagram and, per stimulation, raster, stills, and STRFs with their time courses.
+    """Draw the table diagram and, per stimulation, raster, stills, mosaic, overview and some neurons.
+
+    A neuron has its STRF, its time course and a sheet with its receptive field. What rests on receptive fields is left
+    out where none were computed.
 
     Parameters
     ----------
@@ -71,13 +81,41 @@ def _draw_stimulation(folder: Path, stimulation_id: StimulationId, neuron_ids: C
     stimulation = queries.stimulation(stimulation_id)
     save(raster_figure(stimulation, str(stimulation_id)), folder / "raster.png")
     save(movie_stills(stimulation, title=str(stimulation_id)), folder / "movie_stills.png")
+    _draw_population(folder, stimulation_id)
     for strf in queries.strfs_of(stimulation_id, neuron_ids):
-        rules = "" if strf.frame_rule == "floor" and strf.centred else f"_{strf.frame_rule}"
-        rules += "" if strf.centred else "_raw"
-        name = f"neuron_{strf.neuron_id:03d}{rules}"
-        save(strf_picture(strf), folder / f"{name}_strf.png")
-        if strf.delays_s.size > 1:
-            save(time_course_figure(strf), folder / f"{name}_time_course.png")
+        _draw_neuron(folder, strf)
+
+
+def _draw_population(folder: Path, stimulation_id: StimulationId) -> None:
+    fields = with_most_delays(queries.receptive_fields(vars(stimulation_id)))
+    if not fields:
+        return
+    rows = {name: fields[0].parameter_ids[name] for name in _MOSAIC_PARAMETERS}
+    mosaics = list(queries.mosaics({**vars(stimulation_id), **rows}))
+    save(mosaic_figure(fields, mosaics), folder / "mosaic.png")
+    save(overview_figure(fields), folder / "overview.png")
+
+
+def _draw_neuron(folder: Path, strf: Strf) -> None:
+    rules = "" if strf.frame_rule == "floor" and strf.centred else f"_{strf.frame_rule}"
+    rules += "" if strf.centred else "_raw"
+    name = f"neuron_{strf.neuron_id:03d}{rules}"
+    of_neuron = {**vars(strf.stimulation_id), "neuron_id": strf.neuron_id}
+    same_rules = {"frame_rule": strf.frame_rule, "centre": strf.centred, "min_spikes": strf.min_spikes}
+    field = next(iter(with_most_delays(queries.receptive_fields({**of_neuron, **same_rules}))), None)
+    save(strf_picture(strf, field), folder / f"{name}_strf.png")
+    if strf.delays_s.size > 1:
+        save(time_course_figure(strf), folder / f"{name}_time_course.png")
+    if field is not None:
+        save(receptive_field_picture(strf, field), folder / f"{name}_receptive_field.png")
+
+
+def with_most_delays(fields: Iterable[ReceptiveFieldResult]) -> list[ReceptiveFieldResult]:
+    """Keep the fields of those parameter rows that look at the most delays; of equals, the first."""
+    by_parameters: dict[tuple[int | None, ...], list[ReceptiveFieldResult]] = {}
+    for field in fields:
+        by_parameters.setdefault(tuple(field.parameter_ids.values()), []).append(field)
+    return max(by_parameters.values(), key=lambda group: np.count_nonzero(group[0].delays_s >= 0), default=[])
 
 
 def folder_name(stimulation_id: StimulationId) -> str:

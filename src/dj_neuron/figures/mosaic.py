@@ -78,8 +78,12 @@ def mosaic_figure(fields: Sequence[ReceptiveFieldResult], mosaics: Sequence[Mosa
     draw_mosaic(fields, ax, mosaics)
     extent = "1-sigma ellipses" if axes == "xy" else "centre ±1σ"
     style.head(figure, left, title, f"receptive fields of {_neurons(len(fields))}, {extent}")
-    notes = [f"{POLARITY[mosaic.polarity]}: {mosaic.reason}" for mosaic in mosaics if mosaic.reason and axes == "xy"]
-    words = "; ".join([text for text in (missing_text(fields), *notes) if text])
+    notes = [
+        f"{POLARITY[mosaic.polarity]}: {mosaic.reason}"
+        for mosaic in mosaics
+        if mosaic.reason and mosaic.nearest_um.size
+    ]
+    words = "; ".join(text for text in (missing_text(fields), *notes) if text)
     figure.text(
         left, 0.25 / figure_in[1], wrapped(words, int(figure_in[0] * _LETTERS_PER_IN)), fontsize=style.SMALL_PT,
         color=style.CONTROL, va="top", style="italic",

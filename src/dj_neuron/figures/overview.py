@@ -64,7 +64,7 @@ def draw_by_polarity(
     """
     style.clean_axes(ax)
     style.label_axes(ax, y=label)
-    names = []
+    names, highest = [], 0.0
     for column, (polarity, name, mark) in enumerate(((1, "ON", "o"), (-1, "OFF", "v"))):
         values = np.array([value_of(field) for field in fields if polarity_of(field) == polarity])
         values = values[np.isfinite(values)]
@@ -73,8 +73,9 @@ def draw_by_polarity(
         colour = style.polarity_colour(polarity)
         ax.plot(places, values, mark, color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0, label=name)
         if values.size:
-            ax.plot(column + np.array([-0.4, 0.4]), [np.median(values)] * 2, color=colour, linewidth=1.5)
-    ax.set(xlim=(-0.6, 1.6), ylim=(0, None))
+            ax.plot(column + np.array([-0.4, 0.4]), [np.median(values)] * 2, color=colour, linewidth=1.5, zorder=1)
+            highest = max(highest, float(values.max()))
+    ax.set(xlim=(-0.6, 1.6), ylim=(0, 1.1 * highest or 1))
     ax.set_xticks([0, 1], labels=names)
     return ax
 
