@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult
 
 _ROOM_FOR_WORDS = 0.5  # of the height
+_WELL_ABOVE = 1.4  # times the threshold: the end of the curve leaves room for words
 
 
 def draw_growth(field: ReceptiveFieldResult, ax: Axes) -> Axes:
@@ -39,9 +40,11 @@ def draw_growth(field: ReceptiveFieldResult, ax: Axes) -> Axes:
     top = float(np.nanmax(growth.peak_z))
     if np.isfinite(threshold_z):
         ax.axhline(threshold_z, color=style.CONTROL, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+        is_weak = not growth.peak_z[-1] > _WELL_ABOVE * threshold_z
         ax.annotate(
-            "significant above", (1, threshold_z), xycoords=ax.get_yaxis_transform(), xytext=(0, -2),
-            textcoords="offset points", ha="right", va="top", fontsize=style.SMALL_PT, color=style.CONTROL,
+            "significant above", (0.02 if is_weak else 1, threshold_z), xycoords=ax.get_yaxis_transform(),
+            xytext=(0, 2 if is_weak else -2), textcoords="offset points", ha="left" if is_weak else "right",
+            va="bottom" if is_weak else "top", fontsize=style.SMALL_PT, color=style.CONTROL,
         )  # fmt: skip
         top = max(top, threshold_z)
     low = min(float(np.nanmin(growth.peak_z)), 0.0)

@@ -42,7 +42,10 @@ def draw_p_values(fields: Sequence[ReceptiveFieldResult], ax: Axes) -> Axes:
     ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     n_found = int(np.count_nonzero(q_values <= _Q_WANTED))
-    _say(ax, f"q ≤ {_Q_WANTED:g}: {n_found} of {tested.size}\ndashed: if none had a field")
+    ax.text(
+        0, 1.03, f"q ≤ {_Q_WANTED:g}: {n_found} of {tested.size}\ndashed: if none had a field", transform=ax.transAxes,
+        va="bottom", fontsize=style.SMALL_PT, color=style.INK, linespacing=1.35,
+    )  # fmt: skip
     return ax
 
 
@@ -75,6 +78,9 @@ def draw_by_polarity(
         if values.size:
             ax.plot(column + np.array([-0.4, 0.4]), [np.median(values)] * 2, color=colour, linewidth=1.5, zorder=1)
             highest = max(highest, float(values.max()))
+    if not highest:
+        ax.set_yticks([])
+        style.no_data(ax, "not known of any neuron")
     ax.set(xlim=(-0.6, 1.6), ylim=(0, 1.1 * highest or 1))
     ax.set_xticks([0, 1], labels=names)
     return ax
@@ -120,10 +126,3 @@ def size_um(field: ReceptiveFieldResult) -> float:
     """Radius of the circle with the area of the 1-sigma ellipse; sigma itself for bars."""
     major_um, minor_um = measure(field, "sigma_major_um"), measure(field, "sigma_minor_um")
     return major_um if field.axes in {"x", "y"} else float(np.sqrt(major_um * minor_um))
-
-
-def _say(ax: Axes, words: str) -> None:
-    ax.text(
-        0.97, 0.97, words, transform=ax.transAxes, ha="right", va="top", fontsize=style.SMALL_PT, color=style.INK,
-        linespacing=1.35,
-    )  # fmt: skip

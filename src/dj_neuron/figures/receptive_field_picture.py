@@ -15,7 +15,7 @@ from dj_neuron.figures.growth import draw_growth
 from dj_neuron.figures.measures_table import draw_measures
 from dj_neuron.figures.nonlinearity import draw_nonlinearity
 from dj_neuron.figures.space_time import draw_space_time, mark_space_time
-from dj_neuron.figures.spatial_map import draw_spatial_map
+from dj_neuron.figures.spatial_map import draw_spatial_map, window_um
 from dj_neuron.figures.strf_panels import draw_strf_frame, mark_frame
 from dj_neuron.figures.time_course import draw_time_course, peak_of
 from dj_neuron.figures.words import check_same_neuron, marks_text
@@ -31,6 +31,7 @@ _LEFT_IN, _RIGHT_IN = 0.7, 10.75
 _STRIP_PANELS = 7
 _STRIP_BOTTOM_IN, _STRIP_HEIGHT_IN, _STRIP_WIDTH_IN = 6.5, 1.25, 9.2
 _PLOT_IN = (2.75, 2.05)
+_STRIP_MARGIN = 1.8  # times the region of the field
 _TIMES_PEAK = 2.5  # the strip reaches this far back, where the rebound is over
 _FOOT = (
     "± standard error; σ of the fitted Gaussian; micrometres from the top left corner of the screen; "
@@ -110,7 +111,8 @@ def _draw_strip(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None
 def _draw_frames(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None:
     chosen = strip_delays(strf, _STRIP_PANELS)
     pitch_in = _STRIP_WIDTH_IN / max(len(chosen), 4)
-    width_um, height_um = strf.extent_um
+    left, right, top, bottom = _view_um(field)
+    width_um, height_um = right - left, bottom - top
     width_in = min(pitch_in - 0.12, _STRIP_HEIGHT_IN * width_um / height_um)
     height_in = width_in * height_um / width_um
     peak = peak_of(strf)
@@ -121,10 +123,26 @@ def _draw_frames(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> Non
         mark_frame(field, strf, delay_idx, ax)
         if peak is not None and peak[0] == delay_idx:
             ax.title.set(text=f"{ax.get_title()}, peak", weight="bold")
+        ax.set(xlim=(left, right), ylim=(bottom, top))
         style.micrometre_ticks(ax, width_in, height_in)
         if number:
             style.label_axes(ax)
-            ax.tick_params(labelleft=False)
+            ax.tick_params(labelleft=False, labelbottom=False)
+
+
+def _view_um(field: ReceptiveFieldResult) -> tuple[float, float, float, float]:
+    """Give left, right, top and bottom of what the strip shows: the field and its surroundings, else the screen."""
+    width_um, height_um = field.extent_um
+    if not field.has_field:
+        return 0.0, width_um, 0.0, height_um
+    left, right, top, bottom = window_um(field, _STRIP_MARGIN)
+    return *_moved_inside(left, right, width_um), *_moved_inside(top, bottom, height_um)
+
+
+def _moved_inside(first_um: float, last_um: float, end_um: float) -> tuple[float, float]:
+    size_um = min(last_um - first_um, end_um)
+    first_um = min(max(first_um, 0.0), end_um - size_um)
+    return first_um, first_um + size_um
 
 
 def _axes(figure: Figure, left_in: float, bottom_in: float, width_in: float, height_in: float) -> Axes:

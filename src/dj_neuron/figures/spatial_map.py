@@ -84,7 +84,7 @@ def _draw_image(field: ReceptiveFieldResult, ax: Axes) -> None:
         interpolation="none",
     )
     ax.add_patch(Rectangle((0, 0), width_um, height_um, fill=False, edgecolor=style.CONTROL, linewidth=0.8))
-    left, right, top, bottom = _window_um(field)
+    left, right, top, bottom = window_um(field, _MARGIN)
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", anchor="W")
     style.label_axes(ax, x="x (µm)", y="y (µm)")
     style.micrometre_ticks(ax, *style.axes_size_in(ax))
@@ -96,14 +96,17 @@ def _draw_image(field: ReceptiveFieldResult, ax: Axes) -> None:
     )  # fmt: skip
 
 
-def _window_um(field: ReceptiveFieldResult) -> tuple[float, float, float, float]:
-    """Give left, right, top and bottom of a square around the region, no larger than the longer side of the screen."""
+def window_um(field: ReceptiveFieldResult, margin: float) -> tuple[float, float, float, float]:
+    """Give left, right, top and bottom of a square around the region, `margin` times as large but within reason.
+
+    It is no larger than the longer side of the screen, beyond which it may reach.
+    """
     edges_um = []
     for axis, size_um in ((0, field.block_size_um[0]), (1, field.block_size_um[1])):
         inside = np.flatnonzero(field.region.any(axis=axis))
         edges_um.append((inside[0] * size_um, (inside[-1] + 1) * size_um))
     (left, right), (top, bottom) = edges_um
-    half_um = min(_MARGIN * max(right - left, bottom - top), max(field.extent_um)) / 2
+    half_um = min(margin * max(right - left, bottom - top), max(field.extent_um)) / 2
     x_um, y_um = (left + right) / 2, (top + bottom) / 2
     return x_um - half_um, x_um + half_um, y_um - half_um, y_um + half_um
 
