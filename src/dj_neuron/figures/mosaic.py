@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.field_marks import fit_ellipse
+from dj_neuron.figures.field_marks import fit_ellipse, halo
 from dj_neuron.figures.words import POLARITY, measure, number_text, polarity_of, reason_of, wrapped
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _draw_intervals(placed: list[ReceptiveFieldResult], axis: str, extent_um: tu
 def _number(field: ReceptiveFieldResult, place: tuple[float, float], ax: Axes) -> None:
     ax.annotate(
         str(field.neuron_id), place, xytext=(2.5, 2.5), textcoords="offset points", fontsize=6, clip_on=True,
-        color=style.polarity_colour(polarity_of(field)),
+        color=style.polarity_colour(polarity_of(field)), path_effects=halo(1.2),
     )  # fmt: skip
 
 

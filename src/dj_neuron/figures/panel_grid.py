@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from dj_neuron.figures.style import CONTROL, INK, LABEL_PT, TITLE_PT, clean_axes, micrometre_ticks, text_width_in
+from dj_neuron.figures.style import INK, LABEL_PT, TITLE_PT, clean_axes, head, micrometre_ticks, text_width_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,10 +86,7 @@ def panel_grid(
     bar_height_in = min(max(grid_in[1] - _TITLE_IN - 0.08, 1.0), 3.0)
     bar_slot = place(_LEFT_IN + grid_in[0] + 0.2, _TOP_IN + _TITLE_IN, _BAR_IN, bar_height_in)
 
-    left, top = _LEFT_IN / figure_in[0], 1 - 0.1 / figure_in[1]
-    figure.text(left, top, title, fontsize=TITLE_PT, weight="bold", color=INK, va="top", parse_math=False)
-    below_title = 1 - 0.36 / figure_in[1]
-    figure.text(left, below_title, subtitle, fontsize=LABEL_PT, color=CONTROL, va="top", parse_math=False)
+    head(figure, _LEFT_IN / figure_in[0], title, subtitle)
     middle_x = (_LEFT_IN + grid_in[0] / 2) / figure_in[0]
     middle_y = (_BOTTOM_IN + grid_in[1] / 2) / figure_in[1]
     figure.supxlabel("x (µm)", x=middle_x, y=0.1 / figure_in[1], va="bottom", fontsize=LABEL_PT, color=INK)

@@ -32,7 +32,7 @@ _STRIP_PANELS = 7
 _STRIP_BOTTOM_IN, _STRIP_HEIGHT_IN, _STRIP_WIDTH_IN = 6.5, 1.25, 9.2
 _PLOT_IN = (2.75, 2.05)
 _STRIP_MARGIN = 1.8  # times the region of the field
-_TIMES_PEAK = 2.5  # the strip reaches this far back, where the rebound is over
+_TIMES_PEAK = 3.0  # the strip reaches this far back, where the rebound is over
 _FOOT = (
     "± standard error; σ of the fitted Gaussian; micrometres from the top left corner of the screen; "
     f"biphasic index = {BIPHASIC_INDEX_FORMULA}"

@@ -105,10 +105,7 @@ def time_course_figure(strf: Strf, block: tuple[int, int] | None = None) -> Figu
     width_in = max(6.0, style.text_width_in(strf.label, style.TITLE_PT, bold=True) + 1.2)
     figure = Figure(figsize=(width_in, 3.6))
     draw_time_course(strf, figure.add_axes((0.13, 0.15, 0.83, 0.6)), block)
-    figure.text(
-        0.13, 0.972, strf.label, fontsize=style.TITLE_PT, weight="bold", color=style.INK, va="top", parse_math=False
-    )
-    figure.text(0.13, 0.9, style.spikes_text(strf), fontsize=style.LABEL_PT, color=style.CONTROL, va="top")
+    style.head(figure, 0.13, strf.label, style.spikes_text(strf))
     return figure
 
 
