@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import PipelineError
@@ -117,7 +118,10 @@ def populate(n_removed: int, *, judge: bool, show_progress: bool) -> ComputeRepo
     computed: dict[str, int] = {}
     errors: list[str] = []
     for table in (StrfEstimation, *(_JUDGING if judge else ())):
-        computed[table.__name__], failed = _populate(table(), show_progress)
+        # many small matrices: threads of BLAS would wait for each other, up to ten times as long as one takes
+        n_threads = None if table is StrfEstimation else 1
+        with threadpool_limits(n_threads, user_api="blas"):
+            computed[table.__name__], failed = _populate(table(), show_progress)
         errors += failed
     return ComputeReport(computed, n_before, n_removed, tuple(errors))
 
