@@ -20,8 +20,10 @@ from dj_neuron import Movie
 from dj_neuron.simulate import KnownNeuron
 from dj_neuron.strf import (
     FrameClock,
+    circular_shift_null,
     find_region,
     fit_space,
+    judge_significance,
     measure_time_course,
     predict_held_out,
     separate,
@@ -71,6 +73,7 @@ CONDITIONS = (
 )
 DETECTION_RATES_HZ = (0.3, 1, 3, 10)
 DETECTION_MINUTES = (1, 3, 10)
+LEVELS = (0.05, 0.01)
 
 SPATIAL = ("centre_x_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
 TEMPORAL = ("time_to_peak_s", "zero_crossing_s", "biphasic_index", "duration_s")
@@ -240,7 +243,7 @@ def prediction(movie, clock, trains, expected, delays_s, condition):
 
 
 def run_detection(rate_hz, minutes, n_neurons):
-    """Give how many of a population are detected, and how many of as many trains unrelated to the movie."""
+    """Give how many of a population have p <= each level, and how many of as many trains unrelated to the movie."""
     condition = replace(CONDITIONS[0], name="detection", rate_hz=rate_hz, minutes=minutes)
     rng = np.random.default_rng([8, round(10 * rate_hz), round(minutes)])
     neurons = draw_neurons(condition, n_neurons, rng)
@@ -250,8 +253,10 @@ def run_detection(rate_hz, minutes, n_neurons):
     delays_s = clock.delays_between(FIRST_DELAY_S, LAST_DELAY_S)
     found = []
     for own in (trains, unrelated):
-        z = spike_triggered_average(movie, clock, own, delays_s, min_spikes=2).z
-        found.append(sum(detected(one, delays_s, condition.block_um) is not None for one in z))
+        null = circular_shift_null(movie, clock, own, delays_s, neuron_numbers=range(n_neurons), seed=1)
+        average = spike_triggered_average(movie, clock, own, delays_s)
+        p_value = judge_significance(average, null, 1 / clock.frame_rate_hz).p_value
+        found.append([int((p_value <= level).sum()) for level in LEVELS])
     return found
 
 
@@ -306,12 +311,21 @@ def tables(results, detection, n_neurons):
             f"| {sum(reason != '' for reason in result['reasons'])} | {result['noise_z']:.3f} "
             f"| {'' if share is None else f'{share:.2f}'} |"
         )
-    lines += ["", "| detected, of neurons | " + " | ".join(f"{m} min" for m in DETECTION_MINUTES) + " |"]
+    lines += [
+        "",
+        "| p <= 0.05, p <= 0.01 in so many neurons | " + " | ".join(f"{m} min" for m in DETECTION_MINUTES) + " |",
+    ]
     lines.append("|---" * (1 + len(DETECTION_MINUTES)) + "|")
     for rate_hz in DETECTION_RATES_HZ:
         cells = [detection[rate_hz, minutes] for minutes in DETECTION_MINUTES]
-        shown = " | ".join(f"{100 * hit / n_neurons:.0f} % ({100 * false / n_neurons:.0f} %)" for hit, false in cells)
+        shown = " | ".join(", ".join(f"{100 * hit / n_neurons:.0f} %" for hit in hits) for hits, _ in cells)
         lines.append(f"| {rate_hz:g} spikes/s | {shown} |")
+    n_unrelated = n_neurons * len(detection)
+    false = [sum(cell[1][place] for cell in detection.values()) for place in range(len(LEVELS))]
+    told = "; ".join(
+        f"{n} ({100 * n / n_unrelated:.1f} %) p <= {level}" for n, level in zip(false, LEVELS, strict=True)
+    )
+    lines += ["", f"Of {n_unrelated} trains unrelated to the movie: {told}."]
     return "\n".join(lines)
 
 
