@@ -92,7 +92,7 @@ def test_tables_are_readable_previews(run):
     assert table[2].startswith("KO (small)")
     assert len(table) == 4
     listed = json.loads(run("tables", "--limit", 1, "--json").stdout)
-    assert [entry["name"] for entry in listed][-2:] == ["StrfEstimation", "Strf"]
+    assert [entry["name"] for entry in listed][7:10] == ["StrfEstimation", "Strf", "SignificanceParams"]
     assert listed[1]["rows"][0]["session_date"] == "2020-03-02"
 
 
@@ -115,7 +115,30 @@ def test_status_counts_in_words_and_in_json(run):
     assert re.search(r"^spike trains +14$", run("status").stdout, re.MULTILINE)
     status = json.loads(run("status", "--json").stdout)
     assert status["strfs"] == 28
-    assert status["computed"] == {"StrfEstimation": {"done": 6, "total": 6}}
+    assert {"StrfEstimation", "Significance", "ReceptiveField", "Prediction"} < set(status["computed"])
+    assert all(progress == {"done": 6, "total": 6} for progress in status["computed"].values())
+
+
+def test_strfs_alone_are_judged_by_the_next_compute(run, small_file):
+    alone = run("build", small_file, "--strfs-only", "--delay", 0.1, prefix="cli_strfs_only")
+    assert "3 stimulation(s) computed" in alone.stdout
+    assert "then " not in alone.stdout
+    assert "Significance                  0 of 0 done" in run("status", prefix="cli_strfs_only").stdout
+    judged = run("compute", prefix="cli_strfs_only")
+    assert "0 stimulation(s) computed, 3 there before" in judged.stdout
+    assert "then Significance of 3, ReceptiveField of 3" in judged.stdout
+
+
+@pytest.mark.usefixtures("built")
+def test_neurons_are_exported_once_unless_forced(run, folder):
+    found = json.loads(run("export", "neurons", "neurons.csv", "--where", "neuron_id = 1", "--json").stdout)
+    assert found == {"file": "neurons.csv", "dictionary": "neurons.csv.dictionary.json", "n_rows": 6}
+    lines = (folder / "neurons.csv").read_text().splitlines()
+    assert len(lines) == 7
+    assert lines[0].startswith("subject_name,session_date,sample_number,stimulation_number,neuron_id")
+    again = run("export", "neurons", "neurons.csv", exit_code=2)
+    assert "exist(s) already" in again.stderr
+    assert "28 rows in neurons.csv" in run("export", "neurons", "neurons.csv", "--force").stdout
 
 
 @pytest.mark.usefixtures("built")
@@ -139,6 +162,8 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("figures", "--out", "x", "--where", "sample_number = 99"), "no stimulation in the pipeline matches"),
         (("figures", "--out", "x", "--where", "nonsense here"), "'nonsense here' is no condition on stimulations"),
         (("figures", "--out", "x", "--where", "sample_number =="), "is no condition on stimulations"),
+        (("export", "neurons", "x.xlsx"), "expected .csv or .parquet"),
+        (("export", "neurons", "x.csv", "--where", "nonsense here"), "is no condition on neurons"),
         (("ingest", "nowhere.pkl"), "nowhere.pkl"),
         (("compute", "--delays", "0.1"), "expected FIRST:LAST"),
         (("compute", "--delays", "0.3:0.1"), "expected the first to be at most the last"),
@@ -195,6 +220,9 @@ def test_demo_finds_what_it_simulated_and_can_be_run_again(run, folder, tmp_path
     found = re.search(r"(\d+) of 14 simulated receptive fields found: (\d+) peaks above the noise", first.stdout)
     # one neuron is silent and one has two spikes
     assert int(found[1]) == int(found[2]) == 12
+    assert "12 of 14 fields are significant; 0 of these lie more than two sigma from the true one" in first.stdout
+    assert "polarity is right in 12 of 12 where it was measured" in first.stdout
+    assert "coordinates of fitted centres lie within two standard errors" in first.stdout
     assert (tmp_path / "demo" / "figures" / "pipeline.png").exists()
     again = run("demo", "--layout", "small", options=options)
     assert found[0] in again.stdout

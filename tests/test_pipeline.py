@@ -297,7 +297,7 @@ def test_keys_of_computed_tables_come_from_foreign_keys_only(embedded):
 
 
 def test_every_column_of_a_number_says_what_it_is(embedded):
-    obvious = {"n_spikes", "n_neurons", "n_frames", "n_used", "strf_params_id", "session_date"}
+    obvious = {"n_spikes", "n_neurons", "n_frames", "n_used", "session_date"}
     for table in (t for _, t in queries.table_classes()):
         heading = table().heading
         own = [
@@ -308,7 +308,11 @@ def test_every_column_of_a_number_says_what_it_is(embedded):
         assert heading.table_status["comment"], table
         for name in own:
             described = (
-                heading[name].comment or name in obvious or heading[name].type.startswith("varchar") or name == "frames"
+                heading[name].comment
+                or name in obvious
+                or name.endswith("params_id")
+                or heading[name].type.startswith("varchar")
+                or name == "frames"
             )
             assert described, f"{table.__name__}.{name}"
 
@@ -333,11 +337,16 @@ def test_one_pipeline_at_a_time_and_a_closed_one_says_so(data_dir, prefix):
 def test_tables_are_listed_and_previewed(embedded, make_session):
     ingest_session(make_session({}))
     embedded.compute(0.1)
-    assert [(t.name, t.tier, t.n_rows) for t in queries.tables()] == [
+    listed = [(t.name, t.tier, t.n_rows) for t in queries.tables()]
+    assert listed[:14] == [
         ("Subject", "Manual", 1), ("Session", "Manual", 1), ("Neuron", "Manual", 3), ("Movie", "Manual", 1),
         ("Stimulation", "Manual", 1), ("SpikeTrain", "Manual", 3), ("StrfParams", "Lookup", 1),
-        ("StrfEstimation", "Computed", 1), ("Strf", "Part", 3),
+        ("StrfEstimation", "Computed", 1), ("Strf", "Part", 3), ("SignificanceParams", "Lookup", 1),
+        ("Significance", "Computed", 1), ("Judgement", "Part", 3), ("ReceptiveFieldParams", "Lookup", 1),
+        ("ReceptiveField", "Computed", 1),
     ]  # fmt: skip
+    assert {("Mosaic", "Computed", 1), ("Prediction", "Computed", 1), ("Sufficiency", "Computed", 1)} < set(listed)
+    assert len({name for name, _, _ in listed}) == len(listed)
     columns, rows = queries.preview("SpikeTrain", 2)
     assert columns == strf_tables.experiment.SpikeTrain().heading.names
     assert [row["n_spikes"] for row in rows] == [80, 0]
@@ -346,7 +355,8 @@ def test_tables_are_listed_and_previewed(embedded, make_session):
     keys = queries.foreign_keys()
     assert ("Movie", "Stimulation", False) in keys
     assert ("StrfEstimation", "Strf", True) in keys
-    assert len(keys) == 10
+    assert ("Significance", "ReceptiveField", True) in keys
+    assert len(keys) == len(set(keys))
 
 
 def test_the_best_neurons_stand_highest_above_their_noise(embedded, small_file):

@@ -29,7 +29,7 @@ from dj_neuron.strf import (
 )
 
 DELAYS = DelayRange(-0.1, 0.3)
-JUDGING = ("Significance", "ReceptiveField", "Mosaic", "Prediction", "Sufficiency")
+JUDGING = ("Significance", "ReceptiveField", "Mosaic", "Covariance", "Prediction", "Sufficiency")
 KINDS = ("significance", "separability", "space", "time", "prediction", "sufficiency")
 
 
@@ -329,7 +329,7 @@ def test_replacing_delays_removes_what_followed_from_the_others(pipeline, make_d
     report = pipeline.compute(0.1, replace=True)
     assert (report.n_computed, report.n_already_there, report.n_removed) == (0, 1, 1)
     rows = {table.name: table.n_rows for table in queries.tables()}
-    assert [rows[name] for name in ("StrfEstimation", *JUDGING)] == [1] * 6
+    assert [rows[name] for name in ("StrfEstimation", *JUDGING)] == [1] * 7
     assert [rows[name] for name in ("Strf", "Judgement", "Field", "Score", "Agreement")] == [3] * 5
     assert rows["Regularity"] == 2
 
