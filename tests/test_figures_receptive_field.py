@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from dj_neuron import figures
+from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import (
     MosaicResult,
     NonlinearityCurve,
@@ -632,3 +633,25 @@ def test_gallery_draws_receptive_fields_where_they_were_computed(embedded, make_
     embedded.compute(delays_s=[0.05, 0.1])
     judged = {path.name for path in draw_gallery(tmp_path / "judged")}
     assert judged - plain == {"mosaic.png", "overview.png", "neuron_001_receptive_field.png"}
+    assert {"neuron_001_strf.png", "neuron_001_time_course.png"} <= plain
+
+
+def test_gallery_keeps_ridge_estimates_apart(embedded, make_session, tmp_path):
+    ingest_session(make_session({}))
+    embedded.compute(delays_s=[0.05, 0.1], judge=False)
+    for last_s in (0.1, 0.15):
+        embedded.compute(delays_s=DelayRange(0.0, last_s), estimator="ridge", judge=False)
+    drawn = {path.name for path in draw_gallery(tmp_path / "pictures", neuron_ids=[1])}
+    assert {f"neuron_001{kind}_strf.png" for kind in ("", "_ridge_1", "_ridge_2")} <= drawn
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (1, 12), (1, 1)])
+def test_ridge_estimates_have_a_peak_without_errors_and_their_own_unit(shape):
+    strf = strf_of(make_field(shape))
+    ridge = dataclasses.replace(strf, standard_error=np.full_like(strf.values, np.nan), estimator="ridge")
+    causal = np.where(DELAYS_S[:, None, None] >= 0, np.abs(ridge.values), 0)
+    assert figures.peak_of(ridge) == np.unravel_index(causal.argmax(), causal.shape)
+    figure = figures.strf_picture(ridge)
+    FigureCanvasAgg(figure).draw()
+    assert "ridge filter (spikes / frame / contrast)" in [ax.get_ylabel() for ax in figure.axes]
+    assert not any("SE" in ax.get_title(loc="left") for ax in figure.axes)

@@ -97,17 +97,29 @@ def _draw_population(folder: Path, stimulation_id: StimulationId) -> None:
 
 
 def _draw_neuron(folder: Path, strf: Strf) -> None:
-    rules = "" if strf.frame_rule == "floor" and strf.centred else f"_{strf.frame_rule}"
-    rules += "" if strf.centred else "_raw"
-    name = f"neuron_{strf.neuron_id:03d}{rules}"
+    name = _name_of(strf)
+    if strf.estimator == "ridge":  # one estimate for every row of parameters
+        name += f"_{1 + len(list(folder.glob(f'{name}_[0-9]*_strf.png')))}"
     of_neuron = {**vars(strf.stimulation_id), "neuron_id": strf.neuron_id}
-    same_rules = {"frame_rule": strf.frame_rule, "centre": strf.centred, "min_spikes": strf.min_spikes}
+    same_rules = {
+        "estimator": strf.estimator,
+        "frame_rule": strf.frame_rule,
+        "centre": strf.centred,
+        "min_spikes": strf.min_spikes,
+    }
     field = next(iter(with_most_delays(queries.receptive_fields({**of_neuron, **same_rules}))), None)
     save(strf_picture(strf, field), folder / f"{name}_strf.png")
     if strf.delays_s.size > 1:
         save(time_course_figure(strf), folder / f"{name}_time_course.png")
     if field is not None:
         save(receptive_field_picture(strf, field), folder / f"{name}_receptive_field.png")
+
+
+def _name_of(strf: Strf) -> str:
+    rules = "" if strf.frame_rule == "floor" and strf.centred else f"_{strf.frame_rule}"
+    rules += "" if strf.centred else "_raw"
+    rules += "" if strf.estimator == "sta" else f"_{strf.estimator}"
+    return f"neuron_{strf.neuron_id:03d}{rules}"
 
 
 def with_most_delays(fields: Iterable[ReceptiveFieldResult]) -> list[ReceptiveFieldResult]:

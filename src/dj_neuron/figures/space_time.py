@@ -176,7 +176,7 @@ def _draw_profile(strf: Strf, ax: Axes) -> Axes:
             centres_um, profile - 2 * error, profile + 2 * error, color=style.FAINT, linewidth=0, alpha=0.6
         )
         ax.plot(profile, centres_um, color=style.INK, linewidth=1)
-    band = f"{style.contrast_label(strf)}, band ±2 SE"
+    band = style.contrast_label(strf) + ("" if strf.estimator == "ridge" else ", band ±2 SE")
     if space == "x":
         ax.set_xlim(0, length_um)
         style.label_axes(ax, x=_space_label(space), y=band)

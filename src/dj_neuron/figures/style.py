@@ -108,6 +108,8 @@ def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
 
 def contrast_label(strf: Strf) -> str:
     """What the colours or the ordinate of an STRF mean."""
+    if strf.estimator == "ridge":
+        return "ridge filter (spikes / frame / contrast)"
     return "STA (contrast)" if strf.centred else "STA (contrast, mean not subtracted)"
 
 

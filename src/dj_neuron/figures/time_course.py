@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 def peak_of(strf: Strf, block: tuple[int, int] | None = None) -> tuple[int, int, int] | None:
     """Delay, row and column index of the largest |z| at delays from 0; None where there is no finite z.
 
+    A ridge estimate has no z: there it is the largest absolute value.
+
     Parameters
     ----------
     block : tuple of int, optional
         Row and column to stay in; default: all blocks.
     """
-    z = np.abs(np.asarray(strf.z, np.float64))
-    allowed = np.isfinite(z) & (np.asarray(strf.delays_s) >= 0)[:, None, None]
+    height = np.abs(np.asarray(strf.values if strf.estimator == "ridge" else strf.z, np.float64))
+    allowed = np.isfinite(height) & (np.asarray(strf.delays_s) >= 0)[:, None, None]
     if block is not None:
-        here = np.zeros(z.shape[1:], np.bool_)
+        here = np.zeros(height.shape[1:], np.bool_)
         here[block] = True
         allowed &= here
     if not allowed.any():
         return None
-    delay_idx, row, column = np.unravel_index(np.where(allowed, z, -1.0).argmax(), z.shape)
+    delay_idx, row, column = np.unravel_index(np.where(allowed, height, -1.0).argmax(), height.shape)
     return int(delay_idx), int(row), int(column)
 
 
@@ -116,4 +118,5 @@ def _place_text(strf: Strf, block: tuple[int, int]) -> str:
         places.append(f"x = {(block[1] + 0.5) * strf.block_size_um[0]:.0f} µm")
     if n_y > 1:
         places.append(f"y = {(block[0] + 0.5) * strf.block_size_um[1]:.0f} µm")
-    return "block at " + ", ".join(places) + ", band ±1 SE" if places else "whole field, band ±1 SE"
+    place = "block at " + ", ".join(places) if places else "whole field"
+    return place if strf.estimator == "ridge" else f"{place}, band ±1 SE"
