@@ -297,9 +297,21 @@ def test_bars_are_outlined_delay_by_delay_where_delays_do_not_touch():
     significant = np.zeros((4, 1, 12), bool)
     significant[2:, 0, 4] = True
     field = make_field((1, 12), delays_s, significant=significant)
-    corners = np.concatenate(outlines(figures.draw_significant_bars(field, RATE_HZ, new_axes()))[0].get_segments())
+    outline = outlines(figures.draw_significant_bars(field, strf_of(field), new_axes()))[0]
+    corners = np.concatenate(outline.get_segments())
     assert sorted(set(corners[:, 0])) == pytest.approx([30, 50, 190, 210])
     assert sorted(set(corners[:, 1])) == pytest.approx([160, 200])
+
+
+def test_outlines_fit_the_image_of_an_strf_with_more_delays_and_say_so():
+    delays_s = np.array([0.05, 0.1])
+    whole = make_field((1, 12), delays_s, significant=np.ones((2, 1, 12), bool))
+    judged = dataclasses.replace(whole, delays_s=delays_s[:1], significant=whole.significant[:1])
+    figure = figures.strf_picture(strf_of(whole), judged)
+    corners = np.concatenate(outlines(figure.axes[0])[0].get_segments())
+    assert (corners[:, 0].min(), corners[:, 0].max()) == pytest.approx((25, 75))
+    assert "judged at 1 of 2 delays" in words_of(figure)
+    assert "judged" not in words_of(figures.strf_picture(strf_of(whole), whole))
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((1, 12), "x"), ((8, 1), "y")])
@@ -623,6 +635,9 @@ def test_fields_of_the_parameters_with_most_delays_are_kept():
     many = [make_field(neuron_id=i, parameter_ids={"strf_params_id": 2}) for i in (1, 2)]
     assert with_most_delays([few[0], many[0], few[1], many[1]]) == many
     assert with_most_delays([]) == []
+    high = make_field(delays_s=TWO_DELAYS, parameter_ids={"strf_params_id": 3}, measures={"peak_z": -12.0})
+    silent = make_field(delays_s=TWO_DELAYS, parameter_ids={"strf_params_id": 4}, measures={"peak_z": None})
+    assert with_most_delays([silent, few[0], high]) == [high]
 
 
 def test_gallery_draws_receptive_fields_where_they_were_computed(embedded, make_session, tmp_path):

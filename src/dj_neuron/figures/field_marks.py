@@ -11,19 +11,18 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from dj_neuron.figures import style
 from dj_neuron.figures.delay_axis import delay_columns_ms, spread_columns
-from dj_neuron.figures.words import measure
+from dj_neuron.figures.words import measure, significant_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from dj_neuron.contracts import ReceptiveFieldResult
+    from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
 SIGMA_STYLES: dict[int, Any] = {1: "solid", 2: (0, (3, 2))}
-_SAME_DELAY_S = 1e-6
 
 
 def halo(width: float = 2.2) -> list[AbstractPathEffect]:
@@ -53,20 +52,24 @@ def block_outline(mask: Mask, x_edges: Floats, y_edges: Floats) -> Floats:
 
 def draw_significant_blocks(field: ReceptiveFieldResult, delay_s: float, ax: Axes) -> Axes:
     """Outline the significant blocks at one delay on Axes in micrometres; nothing at a delay that was not judged."""
-    places = np.flatnonzero(np.abs(field.delays_s - delay_s) < _SAME_DELAY_S)
-    if places.size:
-        n_y, n_x = field.region.shape
+    mask = significant_at(field, delay_s)
+    if mask is not None:
+        n_y, n_x = mask.shape
         x_um = np.arange(n_x + 1.0) * field.block_size_um[0]
         y_um = np.arange(n_y + 1.0) * field.block_size_um[1]
-        _draw_outline(block_outline(field.significant[places[0]], x_um, y_um), ax)
+        _draw_outline(block_outline(mask, x_um, y_um), ax)
     return ax
 
 
-def draw_significant_bars(field: ReceptiveFieldResult, frame_rate_hz: float, ax: Axes) -> Axes:
-    """Outline the significant delays and bars on the Axes of a space-time image."""
-    mask = field.significant.reshape(len(field.delays_s), -1)
+def draw_significant_bars(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> Axes:
+    """Outline the significant delays and bars on the Axes of an STRF's space-time image."""
+    mask = np.zeros((len(strf.delays_s), field.region.size))
+    for delay_idx, delay_s in enumerate(strf.delays_s):
+        found = significant_at(field, float(delay_s))
+        if found is not None:
+            mask[delay_idx] = found.ravel()
     size_um = field.block_size_um[0 if field.region.shape[0] == 1 else 1]
-    edges_ms, spread = spread_columns(delay_columns_ms(field.delays_s, frame_rate_hz), mask.astype(np.float64))
+    edges_ms, spread = spread_columns(delay_columns_ms(strf.delays_s, strf.frame_rate_hz), mask)
     _draw_outline(block_outline(spread.T > 0, edges_ms, np.arange(mask.shape[1] + 1.0) * size_um), ax)
     return ax
 

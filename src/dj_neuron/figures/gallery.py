@@ -20,6 +20,7 @@ from dj_neuron.figures.saving import save
 from dj_neuron.figures.stills import movie_stills
 from dj_neuron.figures.strf_picture import strf_picture
 from dj_neuron.figures.time_course import time_course_figure
+from dj_neuron.figures.words import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -123,11 +124,16 @@ def _name_of(strf: Strf) -> str:
 
 
 def with_most_delays(fields: Iterable[ReceptiveFieldResult]) -> list[ReceptiveFieldResult]:
-    """Keep the fields of those parameter rows that look at the most delays; of equals, the first."""
+    """Keep the fields of those parameter rows that look at the most delays; of equals, those with the highest peaks."""
     by_parameters: dict[tuple[int | None, ...], list[ReceptiveFieldResult]] = {}
     for field in fields:
         by_parameters.setdefault(tuple(field.parameter_ids.values()), []).append(field)
-    return max(by_parameters.values(), key=lambda group: np.count_nonzero(group[0].delays_s >= 0), default=[])
+    return max(by_parameters.values(), key=_weight, default=[])
+
+
+def _weight(fields: list[ReceptiveFieldResult]) -> tuple[int, float]:
+    n_delays = int(np.count_nonzero(fields[0].delays_s >= 0))
+    return n_delays, float(np.nansum([abs(measure(field, "peak_z")) for field in fields]))
 
 
 def folder_name(stimulation_id: StimulationId) -> str:

@@ -57,7 +57,7 @@ def receptive_field_picture(strf: Strf, field: ReceptiveFieldResult) -> Figure:
     check_same_neuron(strf, field)
     figure = Figure(figsize=_SHEET_IN)
     left = _LEFT_IN / _SHEET_IN[0]
-    style.head(figure, left, strf.label, f"{style.spikes_text(strf)}; {marks_text(field)}")
+    style.head(figure, left, strf.label, f"{style.spikes_text(strf)}; {marks_text(field, strf)}")
     _draw_strip(figure, strf, field)
     for place, title, draw in (
         ((_LEFT_IN, 3.62), "map", draw_spatial_map),

@@ -83,7 +83,7 @@ def draw_space_time(strf: Strf, ax: Axes, *, limit: float | None = None) -> Axes
 
 def mark_space_time(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> Axes:
     """Outline what is significant in a space-time image, and draw the fitted centre with one sigma to either side."""
-    draw_significant_bars(field, strf.frame_rate_hz, ax)
+    draw_significant_bars(field, strf, ax)
     return draw_fit_bands(field, ax)
 
 
@@ -101,7 +101,7 @@ def space_time_figure(strf: Strf, field: ReceptiveFieldResult | None = None) -> 
     is_single = len(strf.delays_s) == 1
     if field is not None:
         check_same_neuron(strf, field)
-        subtitle += "" if is_single else f"; {marks_text(field)}"
+        subtitle += "" if is_single else f"; {marks_text(field, strf)}"
     words_in = max(style.text_width_in(title, style.TITLE_PT, bold=True), style.text_width_in(subtitle, style.LABEL_PT))
     width_in = max(7.5, words_in + 1.1)
     figure = Figure(figsize=(width_in, 4.2 if is_single else 7.4))

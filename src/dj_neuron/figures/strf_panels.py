@@ -129,7 +129,7 @@ def strf_panels(
         subtitle += f"; {len(chosen)} of {n_chosen} delays shown"
     if field is not None:
         check_same_neuron(strf, field)
-        subtitle += f"; {marks_text(field)}"
+        subtitle += f"; {marks_text(field, strf)}"
     width_um, height_um = strf.extent_um
     max_columns = int(np.clip(8 * np.sqrt(1.6 * height_um / width_um), 2, 8))  # fewer of very wide fields
     grid = panel_grid(

@@ -11,12 +11,15 @@ import numpy as np
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
 POLARITY = {1: "ON", -1: "OFF"}
 UNKNOWN = "\N{EM DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _MOST_DECIMALS = 6
+_SAME_DELAY_S = 1e-6
 
 
 def measure(field: ReceptiveFieldResult, name: str) -> float:
@@ -63,11 +66,20 @@ def reason_of(field: ReceptiveFieldResult, kind: str) -> str:
     return "" if field.has_field else field.reasons.get("significance", "no significant block")
 
 
-def marks_text(field: ReceptiveFieldResult) -> str:
+def significant_at(field: ReceptiveFieldResult, delay_s: float) -> NDArray[np.bool_] | None:
+    """Blocks that are significant at a delay, ``(n_y, n_x)``; None where the field was not judged at it."""
+    places = np.flatnonzero(np.abs(field.delays_s - delay_s) < _SAME_DELAY_S)
+    return np.asarray(field.significant[places[0]]) if places.size else None
+
+
+def marks_text(field: ReceptiveFieldResult, strf: Strf) -> str:
     """What the outlines over an STRF mean, or why there are none."""
+    causal_s = [float(delay_s) for delay_s in strf.delays_s if delay_s >= 0]
+    n_judged = sum(significant_at(field, delay_s) is not None for delay_s in causal_s)
+    judged = "" if n_judged == len(causal_s) else f", judged at {n_judged} of {len(causal_s)} delays"
     if not field.significant.any():
-        return "nothing significant"
-    marks = "significant outlined"
+        return f"nothing significant{judged}"
+    marks = f"significant outlined{judged}"
     if not math.isnan(measure(field, "sigma_major_um")):
         marks += ", fit at 1σ solid and 2σ dashed" if field.axes == "xy" else ", fitted centre solid and ±1σ dashed"
     return marks
