@@ -640,24 +640,18 @@ def test_fields_of_the_parameters_with_most_delays_are_kept():
     assert with_most_delays([silent, few[0], high]) == [high]
 
 
-def test_gallery_draws_receptive_fields_where_they_were_computed(embedded, make_session, tmp_path):
+def test_gallery_draws_receptive_fields_where_computed_and_keeps_ridge_estimates_apart(
+    embedded, make_session, tmp_path
+):
     ingest_session(make_session({}))
-    embedded.compute(delays_s=[0.05, 0.1], judge=False)
-    plain = {path.name for path in draw_gallery(tmp_path / "plain")}
-    assert not plain & {"mosaic.png", "overview.png", "neuron_001_receptive_field.png"}
-    embedded.compute(delays_s=[0.05, 0.1])
-    judged = {path.name for path in draw_gallery(tmp_path / "judged")}
-    assert judged - plain == {"mosaic.png", "overview.png", "neuron_001_receptive_field.png"}
-    assert {"neuron_001_strf.png", "neuron_001_time_course.png"} <= plain
-
-
-def test_gallery_keeps_ridge_estimates_apart(embedded, make_session, tmp_path):
-    ingest_session(make_session({}))
-    embedded.compute(delays_s=[0.05, 0.1], judge=False)
-    for last_s in (0.1, 0.15):
+    embedded.compute(delays_s=[0.05], judge=False)
+    for last_s in (0.05, 0.1):
         embedded.compute(delays_s=DelayRange(0.0, last_s), estimator="ridge", judge=False)
-    drawn = {path.name for path in draw_gallery(tmp_path / "pictures", neuron_ids=[1])}
-    assert {f"neuron_001{kind}_strf.png" for kind in ("", "_ridge_1", "_ridge_2")} <= drawn
+    plain = {path.name for path in draw_gallery(tmp_path / "plain", neuron_ids=[1])}
+    assert {f"neuron_001{kind}_strf.png" for kind in ("", "_ridge_1", "_ridge_2")} <= plain
+    embedded.compute()
+    judged = {path.name for path in draw_gallery(tmp_path / "judged", neuron_ids=[1])}
+    assert judged - plain == {"mosaic.png", "overview.png", "neuron_001_receptive_field.png"}
 
 
 @pytest.mark.parametrize("shape", [(8, 12), (1, 12), (1, 1)])
