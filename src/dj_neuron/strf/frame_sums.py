@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 PART_BYTES = 1 << 28  # of movie, and of aligned spikes, in memory at a time: 256 MiB each
+
+
+# of graded movies in use: sum over all frames, offset, sum of squares
+_moments: WeakKeyDictionary[Movie, tuple[Floats, Floats, Floats]] = WeakKeyDictionary()
 
 
 @dataclass(eq=False)
@@ -69,15 +74,17 @@ def sum_frames(
     n_delays = delays_s.size
     lags = np.rint(delays_s * clock.frame_rate_hz).astype(np.int64)
     sums = np.empty((len(trains) * n_delays, movie.n_blocks))
-    whole, offset, squares = np.zeros(movie.n_blocks), np.zeros(movie.n_blocks), np.zeros(movie.n_blocks)
+    known = _moments.get(movie)
+    whole, offset, squares = (np.zeros(movie.n_blocks) for _ in range(3)) if known is None else known
     outcomes = np.zeros((4, len(trains), n_delays), np.int64)
     square_counts = np.zeros((len(trains), n_delays), np.int64)
     for begin, end in _parts(movie):
         part = movie.part(begin, end)
         if movie.levels is None:
-            offset = _offset(part) if begin == 0 else offset
+            offset = _offset(part) if begin == 0 and known is None else offset
             values = _values(part, offset)
-            add_moments(values, whole, squares)
+            if known is None:
+                add_moments(values, whole, squares)
         for first, last in _groups(trains, n_delays, (end - begin) / movie.n_frames):
             spikes = align(clock, trains[first:last], delays_s, frame_rule, begin, end)
             outcomes[:, first:last] += np.stack(list(spikes.ledger))
@@ -89,7 +96,10 @@ def sum_frames(
             if begin == 0:
                 own[:] = 0
             add_values(values, spikes, lags, own)
-    squares = whole if movie.levels is not None else squares
+    if movie.levels is not None:
+        squares = whole
+    else:
+        _moments[movie] = whole, offset, squares
     return FrameSums(sums, whole, offset, squares, SpikeLedger(*outcomes), square_counts)
 
 
