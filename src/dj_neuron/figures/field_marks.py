@@ -105,7 +105,7 @@ def draw_fit_bands(field: ReceptiveFieldResult, ax: Axes) -> Axes:
     places_um = [centre_um - sigma_um, centre_um, centre_um + sigma_um]
     for place_um, line in zip(places_um, (SIGMA_STYLES[2], "solid", SIGMA_STYLES[2]), strict=True):
         if np.isfinite(place_um):
-            ax.axhline(place_um, color=style.INK, linewidth=0.8, linestyle=line, path_effects=halo(), zorder=4)
+            ax.axhline(place_um, color=style.INK, linewidth=0.7, linestyle=line, path_effects=halo(1.3), zorder=4)
     if np.isfinite(centre_um):
         known_um = [place_um for place_um in places_um if np.isfinite(place_um)]
         top_um = known_um[0 if ax.yaxis_inverted() else -1]
