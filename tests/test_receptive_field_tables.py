@@ -207,8 +207,9 @@ def test_the_neuron_table_has_one_row_per_strf_and_all_its_columns(small):
     row = by_neuron({"sample_number": 1})[1]
     assert row["n_used"] == strf.ledger.n_used.max()
     assert row["n_spikes"] == strf.n_spikes
-    with pytest.raises(PipelineError, match="'nonsense here' is no condition on neurons"):
-        queries.neuron_table("nonsense here")
+    for query in (queries.neuron_table, queries.receptive_fields, queries.mosaics):
+        with pytest.raises(PipelineError, match="'nonsense here' is no condition on neurons"):
+            list(query("nonsense here"))
 
 
 def test_strfs_alone_have_rows_without_measures_and_are_judged_later(embedded, make_driven):

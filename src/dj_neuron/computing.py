@@ -143,7 +143,7 @@ def _populate(table: Any, show_progress: bool) -> tuple[int, list[str]]:
             raise error
         # what another process computed at the same moment is no failure
         if not table & key:
-            errors.append(f"{_in_words(key)}: {error}")
+            errors.append(f"{type(table).__name__} of {_in_words(key)}: {error}")
     return result["success_count"], errors
 
 

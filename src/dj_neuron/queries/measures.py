@@ -122,8 +122,14 @@ def receptive_fields(restriction: Any = True) -> Iterator[ReceptiveFieldResult]:
 
 
 def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
-    """Give the mosaics of ON and OFF fields of every stimulation, ON first."""
-    rows = (Mosaic.Regularity() & restriction).to_dicts(order_by="KEY")
+    """Give the mosaics of ON and OFF fields of every stimulation, ON first.
+
+    Parameters
+    ----------
+    restriction
+        Anything DataJoint takes, on stimulations and parameters.
+    """
+    rows = _restricted(Mosaic.Regularity() * StrfParams(), restriction).to_dicts(order_by="KEY")
     for row in sorted(rows, key=lambda row: (*_key_of(row, Mosaic().primary_key), -row["mosaic_polarity"])):
         yield MosaicResult(
             stimulation_id=stimulation_id_of(row),
@@ -146,17 +152,24 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.SpikeTrain().proj("n_spikes")
         * experiment.Neuron().proj("source_label")
     )
-    try:
-        strfs = (sources & restriction).proj("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
-        found = strfs.to_dicts(order_by="KEY")
-    except dj.DataJointError as error:
-        raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
+    columns_of_strf = ("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
+    strfs = _restricted(sources, restriction).proj(*columns_of_strf)
+    found = strfs.to_dicts(order_by="KEY")
     judged, fields, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
     for strf in found:
         strf["n_used"] = int(strf["n_used"].max())
         for verdict in judged(strf):
             for own in product(fields({**strf, **verdict}), scores(strf), agreements(strf)):
                 yield {**strf, **verdict, **own[0], **own[1], **own[2]}
+
+
+def _restricted(rows: Any, restriction: Any) -> Any:
+    try:
+        restricted = rows & restriction
+        len(restricted)
+    except dj.DataJointError as error:
+        raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
+    return restricted
 
 
 def _rows_of(part: Any, strfs: Any, columns: list[str]) -> Callable[[Row], list[Row]]:
