@@ -30,7 +30,7 @@ from dj_neuron.strf import (
 
 DELAYS = DelayRange(-0.1, 0.3)
 JUDGING = ("Significance", "ReceptiveField", "Mosaic", "Covariance", "Prediction", "Sufficiency")
-KINDS = ("significance", "separability", "space", "time", "prediction", "sufficiency")
+KINDS = ("significance", "separability", "space", "time", "covariance", "prediction", "sufficiency")
 
 
 @pytest.fixture(scope="module")

@@ -177,6 +177,7 @@ def test_missing_delays_and_blocks_are_passed_over():
         (np.ones((20, 1, 1)), DELAYS, "always separable"),
         (np.zeros((20, 3, 3)), DELAYS, "no component stands out"),
         (np.random.default_rng(0).normal(size=(20, 3, 3)), DELAYS, "no component stands out"),
+        (np.full((20, 3, 3), 0.7), DELAYS, "smaller than the noise should be"),
     ],
 )
 def test_what_cannot_be_separated_says_why(values, delays, words):

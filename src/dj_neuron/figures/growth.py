@@ -65,11 +65,11 @@ def growth_text(field: ReceptiveFieldResult) -> str:
     if np.isfinite(reliability):
         lines[0] += f", reliability {number_text(reliability)}"
     if not np.isfinite(minutes):
-        lines.append("halves agree no better than by chance")
+        lines.append("the halves may agree by chance only")
     elif reliability >= RELIABILITY_WANTED:
         lines.append(f"long enough: {RELIABILITY_WANTED:g} after about {minutes_text(minutes)}")
     else:
-        lines.append(f"record longer: about {minutes_text(minutes)} for {RELIABILITY_WANTED:g}")
+        lines.append(f"record longer: about {minutes_text(minutes)} for {RELIABILITY_WANTED:g} of the whole map")
     return "\n".join(lines)
 
 

@@ -203,4 +203,4 @@ def _why_unknown(found: Growths, i: int) -> str:
         return "no peak at any delay of 0 s or more"
     if np.isnan(found.split_half_r[i]):
         return "too few spikes in one of the halves, or a map of one block"
-    return "" if np.isfinite(found.minutes_needed[i]) else "the halves do not agree beyond chance"
+    return "" if np.isfinite(found.minutes_needed[i]) else "the halves may agree by chance only"

@@ -13,6 +13,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import MosaicResult, NonlinearityCurve, QualityGrowth, ReceptiveFieldResult
 from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment
+from dj_neuron.pipeline.covariance import Covariance
 from dj_neuron.pipeline.quality import Prediction, Sufficiency
 from dj_neuron.pipeline.receptive_field import Mosaic, ReceptiveField, Significance
 from dj_neuron.pipeline.stored import unpacked
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
 
 _ESTIMATION_KEY = (*ID_COLUMNS, "strf_params_id")
 _STRF_KEY = (*_ESTIMATION_KEY, "neuron_id")
-_PARAMETERS = ("strf_params_id", "significance_params_id", "receptive_field_params_id", "prediction_params_id")
-_OF_STRF = ("peak_z", "peak_delay_s", "peak_row_idx", "peak_column_idx", "noise_z")
+_PARAMETERS = (
+    *("strf_params_id", "significance_params_id", "receptive_field_params_id", "covariance_params_id"),
+    "prediction_params_id",
+)
+_RULES = ("estimator", "first_delay_s", "last_delay_s")
+_PEAK = ("peak_z", "peak_delay_s", "peak_row_idx", "peak_column_idx", "noise_z")
+_OF_STRF = (*_PEAK, "ridge_strength", "ridge_score")
 _OF_STIMULATION = ("delays_s", "pixel_size_um", "block_width_px", "block_height_px", "n_y", "n_x")
 _MOSAIC = ("n_fields", "regularity_index", "random_regularity_index", "p_random", "coverage_factor")
-_FLAGS = ("cut_by_edge", "smaller_than_block")  # MySQL gives numbers
-_PARTS = (Significance.Judgement, ReceptiveField.Field, Prediction.Score, Sufficiency.Agreement)
+_FLAGS = ("cut_by_edge", "smaller_than_block", "is_significant_region")  # MySQL gives numbers
+_PARTS = (
+    *(Significance.Judgement, ReceptiveField.Field, Covariance.Filters),
+    *(Prediction.Score, Sufficiency.Agreement),
+)
 _MEANINGS = {  # of what the tables take from their parents, or name without a comment
     "subject_name": "animal or animal line, as the source names it",
     "session_date": "day of the recording",
@@ -42,7 +51,10 @@ _MEANINGS = {  # of what the tables take from their parents, or name without a c
     "strf_params_id": "row of StrfParams",
     "significance_params_id": "row of SignificanceParams",
     "receptive_field_params_id": "row of ReceptiveFieldParams",
+    "covariance_params_id": "row of CovarianceParams",
     "prediction_params_id": "row of PredictionParams",
+    "first_delay_s": "first delay of the row of StrfParams, s before the spike",
+    "last_delay_s": "last delay of the row of StrfParams, s before the spike",
     "n_spikes": "spikes during the stimulation",
     "n_used": "spikes that count, at the delay where most do",
 }
@@ -66,6 +78,7 @@ def neuron_columns() -> list[NeuronColumn]:
         (experiment.SpikeTrain, NEURON_COLUMNS),
         (experiment.Neuron, ("source_label",)),
         (StrfEstimation, _PARAMETERS[:1]),
+        (StrfParams, _RULES),
         *((part, [name for name in _PARAMETERS[1:] if name in part().primary_key]) for part in _PARTS),
         (experiment.SpikeTrain, ("n_spikes",)),
         (StrfEstimation.Strf, ("n_used", *_OF_STRF)),
@@ -152,15 +165,16 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.SpikeTrain().proj("n_spikes")
         * experiment.Neuron().proj("source_label")
     )
-    columns_of_strf = ("n_spikes", "source_label", "n_used", *_OF_STRF, *_OF_STIMULATION)
+    columns_of_strf = ("n_spikes", "source_label", "n_used", *_RULES, *_OF_STRF, *_OF_STIMULATION)
     strfs = _restricted(sources, restriction).proj(*columns_of_strf)
     found = strfs.to_dicts(order_by="KEY")
-    judged, fields, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
+    judged, fields, filters, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
     for strf in found:
         strf["n_used"] = int(strf["n_used"].max())
         for verdict in judged(strf):
-            for own in product(fields({**strf, **verdict}), scores(strf), agreements(strf)):
-                yield {**strf, **verdict, **own[0], **own[1], **own[2]}
+            tested = {**strf, **verdict}
+            for own in product(fields(tested), filters(tested), scores(strf), agreements(strf)):
+                yield {**tested, **own[0], **own[1], **own[2], **own[3]}
 
 
 def _restricted(rows: Any, restriction: Any) -> Any:
@@ -174,7 +188,8 @@ def _restricted(rows: Any, restriction: Any) -> Any:
 
 def _rows_of(part: Any, strfs: Any, columns: list[str]) -> Callable[[Row], list[Row]]:
     """Give a function from a row to those of a part table that belong to it: one of None where there is none."""
-    of_strf = (*_STRF_KEY, "significance_params_id") if part is ReceptiveField.Field else _STRF_KEY
+    follows_a_test = part in {ReceptiveField.Field, Covariance.Filters}
+    of_strf = (*_STRF_KEY, "significance_params_id") if follows_a_test else _STRF_KEY
     own = [name for name in part().primary_key if name not in of_strf] + columns
     found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in (part() & strfs.proj()).proj(*columns).to_dicts(order_by="KEY"):

@@ -193,8 +193,10 @@ def _judge(singular_values: Floats, shape: tuple[int, int], n_bootstrap: int, se
         return np.nan, np.nan, f"{shape[0]} delay(s) by {shape[1]} block(s) are always separable"
     signal = float(shrunk(singular_values[:1], *shape)[0])
     energy = float(np.sum(singular_values**2)) - shape[0] * shape[1]
-    if signal == 0 or energy <= 0:
+    if signal == 0:
         return np.nan, np.nan, "no component stands out of the noise"
+    if energy <= 0:
+        return np.nan, np.nan, "the rest is smaller than the noise should be: neighbouring delays share frames"
     if n_bootstrap == 0:
         return min(signal**2 / energy, 1.0), np.nan, ""
     # noise looks the same in any orthonormal basis, so the product may lie in the first row and column
