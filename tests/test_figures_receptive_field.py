@@ -18,7 +18,7 @@ from dj_neuron import figures
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import (
     MosaicResult,
-    NonlinearityCurve,
+    Nonlinearity,
     QualityGrowth,
     ReceptiveFieldResult,
     SpikeLedger,
@@ -90,9 +90,7 @@ def make_field(shape=(8, 12), delays_s=DELAYS_S, *, neuron_id=7, polarity=1, **c
         "model": "gaussian" if axes else "",
         "measures": measures | changes.pop("measures", {}),
         "reasons": {} if axes else {"space": "a single block has no shape"},
-        "nonlinearity": NonlinearityCurve(
-            np.linspace(-2, 2, 15), np.linspace(0, 30, 15), np.full(15, 1.5), 10.0, 1.2, -1.0
-        ),
+        "nonlinearity": Nonlinearity(np.linspace(-2, 2, 15), np.linspace(0, 30, 15), np.full(15, 1.5), 10.0, 1.2, -1.0),
         "growth": QualityGrowth(np.linspace(0.5, 5, 10), np.linspace(2, 9, 10), np.linspace(0.4, 1, 10)),
     }
     return ReceptiveFieldResult(**(values | changes))
@@ -207,8 +205,8 @@ def test_minutes_are_said_as_one_would(minutes, text):
     [
         ({}, ["0.500", "reliability 0.667", "record longer: about 22 minutes for 0.9"]),
         ({"reliability": 0.95, "minutes_needed": 3.2}, ["long enough: 0.9 after about 3.2 minutes"]),
-        ({"split_half_r": 0.01, "reliability": 0.02, "minutes_needed": None}, ["no better than by chance"]),
-        ({"split_half_r": -0.1, "reliability": None, "minutes_needed": None}, ["−0.100", "no better than by chance"]),
+        ({"split_half_r": 0.01, "reliability": 0.02, "minutes_needed": None}, ["may agree by chance only"]),
+        ({"split_half_r": -0.1, "reliability": None, "minutes_needed": None}, ["−0.100", "may agree by chance only"]),
         ({"split_half_r": None}, ["halves cannot be compared"]),
     ],
 )

@@ -5,14 +5,14 @@ Nothing here does input or output. Times are seconds on the recording's clock, m
 """
 
 from dj_neuron.contracts.movie import Movie
-from dj_neuron.contracts.receptive_field import MosaicResult, NonlinearityCurve, QualityGrowth, ReceptiveFieldResult
+from dj_neuron.contracts.receptive_field import MosaicResult, Nonlinearity, QualityGrowth, ReceptiveFieldResult
 from dj_neuron.contracts.recording import Session, Source, SpikeTrain, Stimulation
 from dj_neuron.contracts.result import SpikeLedger, StimulationId, Strf
 
 __all__ = [
     "MosaicResult",
     "Movie",
-    "NonlinearityCurve",
+    "Nonlinearity",
     "QualityGrowth",
     "ReceptiveFieldResult",
     "Session",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class NonlinearityCurve:
-    """The rate of a neuron against its drive on held-out time.
+class Nonlinearity:
+    """The rate of a neuron as a function of its drive.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class ReceptiveFieldResult:
     reasons : dict of str to str
         Why measures are None, by kind: ``significance``, ``separability``, ``space``, ``time``, ``prediction``,
         ``sufficiency``; only those with a reason.
-    nonlinearity : NonlinearityCurve or None
+    nonlinearity : Nonlinearity or None
         None without a prediction.
     growth : QualityGrowth or None
         None where quality was not followed over minutes.
@@ -113,7 +113,7 @@ class ReceptiveFieldResult:
     model: str
     measures: dict[str, float | None]
     reasons: dict[str, str]
-    nonlinearity: NonlinearityCurve | None
+    nonlinearity: Nonlinearity | None
     growth: QualityGrowth | None
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron._datajoint import dj
-from dj_neuron.contracts import MosaicResult, NonlinearityCurve, QualityGrowth, ReceptiveFieldResult
+from dj_neuron.contracts import MosaicResult, Nonlinearity, QualityGrowth, ReceptiveFieldResult
 from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.covariance import Covariance
@@ -248,7 +248,7 @@ def _receptive_field(row: Row, measured: list[str], minutes: Any) -> ReceptiveFi
         model=row["model"],
         measures={name: _number(row[name]) for name in measured},
         reasons=reasons,
-        nonlinearity=None if row["drive"] is None else NonlinearityCurve(**{name: row[name] for name in _CURVE}),
+        nonlinearity=None if row["drive"] is None else Nonlinearity(**{name: row[name] for name in _CURVE}),
         growth=None if minutes is None else QualityGrowth(minutes, row["growth_peak_z"], row["growth_map_r"]),
     )
 

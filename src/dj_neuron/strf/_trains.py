@@ -39,5 +39,5 @@ def checked(
             raise AlignmentError(
                 f"spike train {number} has shape {times_s.shape}, expected finite seconds, (n_spikes,)"
             )
-        trains.append(np.sort(times_s))
+        trains.append(times_s if (times_s[1:] >= times_s[:-1]).all() else np.sort(times_s))
     return movie, trains, delays

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.contracts import Movie, SpikeLedger, SpikeTrain
-from dj_neuron.errors import AlignmentError
+from dj_neuron.contracts import SpikeLedger
+from dj_neuron.strf._trains import checked
 from dj_neuron.strf.bit_counter import average_levels
 from dj_neuron.strf.frame_sums import sum_frames
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from dj_neuron.contracts import Movie, SpikeTrain
     from dj_neuron.strf.frame_clock import FrameClock, FrameRule
     from dj_neuron.strf.frame_sums import FrameSums
 
@@ -139,14 +140,7 @@ def spike_triggered_average(
     >>> sta.n_used.tolist(), sta.ledger.n_after_end.tolist()
     ([[1, 2]], [[1, 0]])
     """
-    movie = movie if isinstance(movie, Movie) else Movie.from_frames(movie)
-    if movie.n_frames != frame_clock.n_frames:
-        raise AlignmentError(f"the movie has {movie.n_frames} frames, but the clock {frame_clock.n_frames}")
-    delays = np.atleast_1d(np.asarray(delays_s, np.float64))
-    if delays.ndim != 1 or not np.isfinite(delays).all():
-        raise AlignmentError("delays are expected as finite seconds, (n_delays,)")
-    trains = [_times(train, neuron) for neuron, train in enumerate(spike_trains)]
-
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
     found = sum_frames(movie, frame_clock, trains, delays, frame_rule)
     n_used = found.ledger.n_used
     divisor = np.where(n_used >= max(min_spikes, 1), n_used, np.nan)
@@ -170,10 +164,3 @@ def _averages(found: FrameSums, movie: Movie, divisor: Floats, centre: bool) -> 
     sd = (high - low) * np.sqrt(np.maximum(square - share**2, 0))
     values = average_levels(found.sums, divisor, (low, high), mean if centre else -found.offset)
     return mean + found.offset, sd, values
-
-
-def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
-    times_s = np.asarray(train.times_s if isinstance(train, SpikeTrain) else train, np.float64)
-    if times_s.ndim != 1 or not np.isfinite(times_s).all():
-        raise AlignmentError(f"spike train {neuron} has shape {times_s.shape}, expected finite seconds, (n_spikes,)")
-    return times_s if (times_s[1:] >= times_s[:-1]).all() else np.sort(times_s)

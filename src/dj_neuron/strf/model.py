@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dj_neuron.contracts import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError, ContractError
+from dj_neuron.strf._trains import checked
 from dj_neuron.strf.average import spike_triggered_average
 from dj_neuron.strf.noise import noise_covariance
 from dj_neuron.strf.nonlinearity import Nonlinearity, fit_nonlinearity
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from dj_neuron.contracts import Movie, SpikeTrain
     from dj_neuron.strf.average import SpikeTriggeredAverage
     from dj_neuron.strf.frame_clock import FrameClock
 
@@ -132,16 +133,12 @@ def predict_held_out(
 
     The noise ceiling is that of all trials given, :func:`~dj_neuron.strf.noise_ceiling`; no prediction enters it.
     """
-    movie = movie if isinstance(movie, Movie) else Movie.from_frames(movie)
-    delays = np.atleast_1d(np.asarray(delays_s, np.float64))
+    movie, times, delays = checked(movie, frame_clock, spike_trains, delays_s)
     delays = delays[delays >= 0]
     if not delays.size:
         raise AlignmentError("no delay is 0 s or more, expected some: what comes after a spike predicts nothing")
     if n_folds < 2:
         raise ContractError(f"{n_folds} fold(s) leave nothing to train on, expected at least 2")
-    if movie.n_frames != frame_clock.n_frames:
-        raise AlignmentError(f"the movie has {movie.n_frames} frames, but the clock {frame_clock.n_frames}")
-    times = [_times(train, neuron) for neuron, train in enumerate(spike_trains)]
     predictor = _Predictor(movie, frame_clock, times, delays, block_size_um, min_spikes)
     trials = _trials(repeats)
     reach = int(np.ceil(delays.max() * frame_clock.frame_rate_hz)) + 1
@@ -254,13 +251,6 @@ class _Predictor:
             test_correlation_se=float(of_folds.std(ddof=1) / np.sqrt(of_folds.size)) if of_folds.size > 1 else np.nan,
             bits_per_spike=float(gain.sum() / observed[known].sum() / np.log(2)),
         )
-
-
-def _times(train: SpikeTrain | ArrayLike, neuron: int) -> Floats:
-    times_s = np.asarray(train.times_s if isinstance(train, SpikeTrain) else train, np.float64)
-    if times_s.ndim != 1 or not np.isfinite(times_s).all():
-        raise AlignmentError(f"spike train {neuron} has shape {times_s.shape}, expected finite seconds, (n_spikes,)")
-    return times_s
 
 
 def _trials(repeats: Sequence[ArrayLike]) -> Ints:

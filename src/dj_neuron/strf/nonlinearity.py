@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from dj_neuron.contracts import Nonlinearity
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
+__all__ = ["Nonlinearity", "fit_nonlinearity"]
+
 _CURVE_BINS = 100  # the curve is fitted to this many means: no worse than to every frame, and quicker
 _BOUNDS = ((None, None), (-10, 10), (-12, 12))  # of log gain, slope and offset; beyond -12 softplus is exponential
-
-
-@dataclass(frozen=True, eq=False)
-class Nonlinearity:
-    """The rate of a neuron as a function of its drive.
-
-    Attributes
-    ----------
-    drive : array (n_bins,)
-        Mean drive of frames grouped by it, as many in every bin.
-    rate_hz, rate_hz_se : array (n_bins,)
-        Spikes per second in these frames, with the standard error of a Poisson count.
-    gain_hz, slope, offset : float
-        Of the fitted curve ``gain_hz * log(1 + exp(slope * drive + offset))``.
-    """
-
-    drive: Floats
-    rate_hz: Floats
-    rate_hz_se: Floats
-    gain_hz: float
-    slope: float
-    offset: float
-
-    def rate_at(self, drive: Floats) -> Floats:
-        """Rate of the curve in Hz."""
-        return np.asarray(self.gain_hz * np.logaddexp(0, self.slope * drive + self.offset))
 
 
 def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins: int = 15) -> Nonlinearity:
