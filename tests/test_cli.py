@@ -267,7 +267,7 @@ def test_a_command_that_is_ended_stops_the_server_it_started(folder, tmp_path, e
 
 def test_a_configuration_file_is_used_instead_of_the_embedded_server(run, small_file, mysql_config, tmp_path, prefix):
     options = ["--config", str(mysql_config), "--data-dir", str(tmp_path), "--prefix", prefix]
-    result = run("build", small_file, "--delay", "0.05", options=options)
+    result = run("build", small_file, "--delay", "0.05", "--strfs-only", options=options)
     assert "3 stimulation(s) computed" in result.stdout
     assert "database: MySQL server at 127.0.0.1" in result.stderr
     assert not (tmp_path / "postgres").exists()
