@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 N_CORES = len(os.sched_getaffinity(0))
 
 
+def n_shares_of(n_tiles: int) -> int:
+    """Give into how many shares of rows each tile is cut: few tiles would leave cores idle."""
+    return 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
+
+
 def on_all_cores(function: Callable[..., Any], n_items: int, *arguments: Any) -> None:
     """Call ``function(part, n_parts, *arguments)`` for all parts at once, no more of them than items or cores."""
     n_parts = max(1, min(n_items, N_CORES))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dj_neuron.strf._threads import N_CORES, on_all_cores
+from dj_neuron.strf._threads import n_shares_of, on_all_cores
 from dj_neuron.strf.alignment import HAS_NUMBA, PADDING
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def count_compiled(movie: Movie, spikes: AlignedSpikes, counts: Floats, whole: F
     cuts = np.empty((sizes.size, -(-movie.n_frames // kernel.SPAN) + 2), np.int64)
     cut_rows(spikes.first, sizes, spikes.frames, kernel.SPAN, kernel.WHOLE, PADDING, cuts)
     n_tiles = -(-movie.data.shape[1] // LINE)
-    # few tiles would leave cores idle: each core then takes a share of the rows of every tile
-    n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
+    n_shares = n_shares_of(n_tiles)
     data = np.ascontiguousarray(movie.data)
     on_all_cores(
         *(kernel.count_bits, n_tiles * n_shares, n_shares),

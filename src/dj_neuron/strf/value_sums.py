@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import fft, sparse
 
-from dj_neuron.strf._threads import N_CORES, on_all_cores
+from dj_neuron.strf._threads import N_CORES, n_shares_of, on_all_cores
 from dj_neuron.strf.alignment import HAS_NUMBA
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _gather(values: Values, spikes: AlignedSpikes, lags: Ints, sums: NDArray[np.
     n_frames, step = len(values), _chunk_frames(_work(values, spikes, lags))
     cuts = _cuts(spikes, step, n_frames)
     n_tiles = -(-values.shape[1] // N_VALUES)
-    n_shares = 1 if n_tiles >= 3 * N_CORES or n_tiles % N_CORES == 0 else N_CORES
+    n_shares = n_shares_of(n_tiles)
     for number, begin in enumerate(range(0, n_frames, step)):
         chunk = values[begin : begin + step]
         on_all_cores(add_frames, n_tiles * n_shares, n_shares, chunk, cuts[number], spikes.frames, begin, sums)
