@@ -25,6 +25,7 @@ from dj_neuron.strf import (
     measure_time_course,
     predict_held_out,
     separate,
+    smoothed_shift_null,
     spike_triggered_average,
 )
 
@@ -89,15 +90,19 @@ def test_tests_are_those_of_the_numerics(small):
         what = (stimulation.movie, clock, stimulation.spike_trains, clock.delays_between(-0.1, 0.3))
         numbers = [train.neuron_id for train in stimulation.spike_trains]
         null = circular_shift_null(*what, neuron_numbers=numbers, seed=1)
-        expected = judge_significance(spike_triggered_average(*what), null, 1 / clock.frame_rate_hz)
+        smoothed = smoothed_shift_null(*what, stimulation.block_size_um, null)
+        expected = judge_significance(spike_triggered_average(*what), null, 1 / clock.frame_rate_hz, smoothed=smoothed)
         fields = small.receptive_fields(dataclasses.asdict(stimulation_id))
         assert [field.neuron_id for field in fields] == numbers
         for i, field in enumerate(fields):
-            for name in ("p_value", "q_value", "p_value_analytic", "threshold_z"):
+            for name in (
+                *("p_value", "q_value", "p_value_analytic", "threshold_z"),
+                *("smoothed_z", "p_value_smoothed", "p_value_field", "q_value_field"),
+            ):
                 assert same(field.measures[name], getattr(expected, name)[i]), name
             np.testing.assert_array_equal(field.significant, expected.is_significant[i])
             np.testing.assert_array_equal(field.null_maxima, null.maxima[i].astype(np.float32))
-            assert field.has_field == expected.is_significant[i].any() == (field.measures["region_z"] is not None)
+            assert field.has_field == (expected.p_value_field[i] <= 0.05) == (field.measures["region_z"] is not None)
 
 
 def test_receptive_fields_are_those_of_the_numerics_on_the_stored_strfs(small):
@@ -106,7 +111,8 @@ def test_receptive_fields_are_those_of_the_numerics_on_the_stored_strfs(small):
     assert len(fields) >= 10
     for field in fields:
         strf = strfs[field.stimulation_id, field.neuron_id]
-        region = find_region(strf.z, strf.delays_s, strf.block_size_um, significant=field.significant)
+        places = field.significant if field.significant.any() else np.ones_like(field.significant)
+        region = find_region(strf.z, strf.delays_s, strf.block_size_um, significant=places)
         seed = int(np.random.SeedSequence(1, spawn_key=(field.neuron_id,)).generate_state(1)[0])
         split = separate(strf.values, strf.standard_error, strf.delays_s, region.blocks, seed=seed)
         fit = fit_space(split.spatial_map, split.spatial_map_se, strf.block_size_um, region)
@@ -299,7 +305,7 @@ def test_results_depend_on_seed_and_neuron_not_on_company_or_process(embedded, m
     together = by_neuron({"sample_number": 3})
     for sample, neuron in ((4, 3), (5, 1)):
         alone = by_neuron({"sample_number": sample})[neuron]
-        own = {"sample_number", "q_value"}  # q values are those of a population
+        own = {"sample_number", "q_value", "q_value_field"}  # q values are those of a population
         assert {name: value for name, value in alone.items() if name not in own} == {
             name: value for name, value in together[neuron].items() if name not in own
         }
@@ -348,3 +354,28 @@ def test_a_mask_is_stored_bit_by_bit():
     mask = np.random.default_rng(0).random((3, 5, 7)) < 0.3
     assert packed(mask).nbytes == 14
     np.testing.assert_array_equal(unpacked(packed(mask), mask.shape), mask)
+
+
+def test_a_noise_ceiling_comes_from_showings_of_the_same_movie(pipeline, make_session):
+    rng = np.random.default_rng(5)
+    movie = Movie.from_frames(rng.choice([-1, 1], (400, 3, 4)), block_size_px=(10, 20))
+    reliable = np.sort(rng.choice(400, 120, replace=False)) + 0.5
+    stimulations = [
+        {
+            "movie": movie,
+            "onset_s": onset_s,
+            "spike_trains": (
+                SpikeTrain(1, onset_s + reliable / 59.98),
+                SpikeTrain(2, np.sort(onset_s + rng.uniform(0, 6.6, 150))),
+            ),
+        }
+        for onset_s in (1.0, 21.0, 41.0)
+    ]
+    ingest_session(make_session(*stimulations, {"onset_s": 61.0}))
+    assert pipeline.compute(DelayRange(-0.05, 0.2)).errors == ()
+    for row in queries.neuron_table():
+        if row["stimulation_number"] == 4:
+            assert (row["n_trials"], row["noise_ceiling"]) == (0, None)
+            continue
+        assert row["n_trials"] == 3
+        assert row["noise_ceiling"] == pytest.approx(1) if row["neuron_id"] == 1 else row["noise_ceiling"] < 0.4

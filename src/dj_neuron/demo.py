@@ -55,7 +55,7 @@ class FieldCheck:
     Attributes
     ----------
     n_significant : int
-        Neurons with a significant block.
+        Neurons with a field beyond chance.
     n_misplaced : int
         Those of them whose field was found more than two sigma away from the true one: false discoveries.
     n_polarities, n_polarities_right : int

@@ -118,7 +118,7 @@ class ReceptiveFieldResult:
 
     @property
     def has_field(self) -> bool:
-        """Whether anything is significant, so that there is a region to look at."""
+        """Whether there is one beyond chance (``p_value_field``), and so a region to look at."""
         return bool(self.region.any())
 
     @property

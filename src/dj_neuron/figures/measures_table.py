@@ -25,6 +25,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, tuple[str, float]], ...]], ...] 
             ("|z| needed", "threshold_z", _NO_UNIT),
             ("p, this neuron", "p_value", _NO_UNIT),
             ("q, among neurons", "q_value", _NO_UNIT),
+            ("p, field of any size", "p_value_field", _NO_UNIT),
         ),
     ),
     (

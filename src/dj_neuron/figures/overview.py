@@ -116,7 +116,7 @@ def overview_figure(fields: Sequence[ReceptiveFieldResult]) -> Figure:
     draw_by_polarity(fields, lambda field: measure(field, "biphasic_index"), "biphasic index", slots[3])
     n_fields = sum(field.has_field for field in fields)
     subtitle = (
-        f"{len(fields)} neuron{'' if len(fields) == 1 else 's'}, {n_fields} with significant blocks; line: median"
+        f"{len(fields)} neuron{'' if len(fields) == 1 else 's'}, {n_fields} with a field beyond chance; line: median"
     )
     style.head(figure, left_in / figure_in[0], str(fields[0].stimulation_id), subtitle)
     return figure

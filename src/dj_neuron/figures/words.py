@@ -63,7 +63,7 @@ def reason_of(field: ReceptiveFieldResult, kind: str) -> str:
     """Why measures of a kind are missing; of what follows from it where the kind has no reason of its own."""
     if kind in field.reasons:
         return field.reasons[kind]
-    return "" if field.has_field else field.reasons.get("significance", "no significant block")
+    return "" if field.has_field else field.reasons.get("significance", "no field beyond chance")
 
 
 def significant_at(field: ReceptiveFieldResult, delay_s: float) -> NDArray[np.bool_] | None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _SHAPE = tuple(name for name in vars(FieldShape()))
+_JUDGED = (
+    *("p_value", "q_value", "p_value_analytic", "threshold_z"),
+    *("smoothed_z", "p_value_smoothed", "p_value_field", "q_value_field"),
+)
 _SEPARATION = ("separability", "p_inseparable")
 _ARRAYS = ("spatial_map", "spatial_map_se", "time_course", "time_course_se", "singular_values")
 _FIT = ("area_1_sigma_um2", "area_2_sigma_um2", "chi2_per_dof", "r_squared", "r_squared_ceiling")
@@ -47,6 +51,8 @@ class Estimate(NamedTuple):
     values: Floats
     standard_error: Floats
     significant: Mask
+    p_value_field: float | None
+    alpha: float
     block_size_um: tuple[float, float]
 
 
@@ -59,11 +65,11 @@ class StoredStrfs(NamedTuple):
     shape: tuple[int, int]
     centred: bool
     block_size_um: tuple[float, float]
-    fields: tuple[tuple[int, Any, str, str], ...]
+    fields: tuple[tuple[int, Any, str, str, float | None, float], ...]
 
     @classmethod
     def fetch(cls, key: Row, fields: Any) -> StoredStrfs:
-        """Fetch what belongs to a key; `fields` has ``strf``, ``error_factor`` and ``significant`` of its neurons."""
+        """Fetch what belongs to a key; `fields` has the STRFs of its neurons and how they were judged."""
         master = (StrfEstimation() & key).fetch1()
         rows = (fields & key).to_dicts(order_by="neuron_id")
         return cls(
@@ -74,7 +80,10 @@ class StoredStrfs(NamedTuple):
             centred=bool((StrfParams() & key).fetch1("centre")),
             block_size_um=block_size_um(key),
             fields=tuple(
-                (row["neuron_id"], row["strf"], as_text(row["error_factor"]), row["significant"].tobytes().hex())
+                (
+                    *(row["neuron_id"], row["strf"], as_text(row["error_factor"]), row["significant"].tobytes().hex()),
+                    *(row["p_value_field"], row["alpha"]),
+                )
                 for row in rows
             ),
         )
@@ -83,7 +92,7 @@ class StoredStrfs(NamedTuple):
         """Read the STRFs, one at a time."""
         delays_s = from_text(self.delays)
         mean, sd = (from_text(text).reshape(self.shape) for text in (self.pixel_mean, self.pixel_sd))
-        for neuron_id, strf, error_factor, significant in self.fields:
+        for neuron_id, strf, error_factor, significant, p_value_field, alpha in self.fields:
             values = np.asarray(strf.load(), np.float64)
             yield Estimate(
                 neuron_id=neuron_id,
@@ -91,6 +100,8 @@ class StoredStrfs(NamedTuple):
                 values=values if self.centred else values - mean,
                 standard_error=from_text(error_factor)[:, None, None] * sd,
                 significant=unpacked(np.frombuffer(bytes.fromhex(significant), np.uint8), values.shape),
+                p_value_field=p_value_field,
+                alpha=alpha,
                 block_size_um=self.block_size_um,
             )
 
@@ -118,10 +129,7 @@ def judgement_rows(neuron_ids: Sequence[int], null: ShiftNull, judged: Significa
         rows.append(
             {
                 "neuron_id": neuron_id,
-                "p_value": or_null(float(judged.p_value[i])),
-                "q_value": or_null(float(judged.q_value[i])),
-                "p_value_analytic": or_null(float(judged.p_value_analytic[i])),
-                "threshold_z": or_null(float(judged.threshold_z[i])),
+                **{name: or_null(float(getattr(judged, name)[i])) for name in _JUDGED},
                 "n_significant": int(np.count_nonzero(judged.is_significant[i])),
                 "significant": packed(judged.is_significant[i]),
                 "null_maxima": null.maxima[i].astype(np.float32),
@@ -141,14 +149,17 @@ def _why_untested(judged: Significance, i: int) -> str:
 
 def measure_field(estimate: Estimate, params: Row) -> Row:
     """Measure one neuron's receptive field; give its row."""
+    if estimate.p_value_field is None or estimate.p_value_field > estimate.alpha:
+        return _row_without_field(estimate, _why_no_field(estimate))
     # a neuron's streams depend on the seed and on itself, not on who else is there
     stream = np.random.SeedSequence(params["seed"], spawn_key=(estimate.neuron_id,))
     seed = int(stream.generate_state(1)[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         z = estimate.values / estimate.standard_error
-    region = find_region(z, estimate.delays_s, estimate.block_size_um, significant=estimate.significant)
+    places = estimate.significant if estimate.significant.any() else np.ones_like(estimate.significant)
+    region = find_region(z, estimate.delays_s, estimate.block_size_um, significant=places)
     if region is None:
-        return _row_without_field(estimate, "no significant block")
+        return _row_without_field(estimate, "no finite value at any delay of 0 s or more")
     separation = separate(
         estimate.values,
         estimate.standard_error,
@@ -177,6 +188,12 @@ def measure_field(estimate: Estimate, params: Row) -> Row:
         **_space_columns(fit),
         **_time_columns(course),
     }
+
+
+def _why_no_field(estimate: Estimate) -> str:
+    if estimate.p_value_field is None:
+        return "no block changes, or too few spikes, at any delay of 0 s or more"
+    return f"no field beyond chance: p_value_field is {estimate.p_value_field:.3g}, above {estimate.alpha:g}"
 
 
 def _row_without_field(estimate: Estimate, reason: str) -> Row:

@@ -10,12 +10,21 @@ import numpy as np
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import AlignmentError
-from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
+from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, columns_of, from_text, or_null
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
-from dj_neuron.strf import FrameClock, data_sufficiency, predict_held_out
+from dj_neuron.strf import (
+    FrameClock,
+    data_sufficiency,
+    frames_per_bin,
+    frozen_repeats,
+    noise_ceiling,
+    predict_held_out,
+    trial_counts,
+)
 
 if TYPE_CHECKING:
+    from dj_neuron.contracts import Stimulation
     from dj_neuron.strf import HeldOutPrediction
     from dj_neuron.strf import Sufficiency as Growths
 
@@ -63,6 +72,8 @@ class Prediction(dj.Computed):
         test_correlation_se = null  : float64    # from the spread over folds
         bits_per_spike = null       : float64    # log likelihood gained over the mean rate; may be negative
         n_bins                      : int32      # that were scored
+        n_trials = 0                : int32      # showings of the same images in the session; 0 without repeats
+        noise_ceiling = null        : float64    # correlation that a perfect model would reach with a single trial
         gain_hz = null              : float64    # Hz, of rate = gain_hz * log(1 + exp(slope * drive + offset))
         slope = null                : float64    # per standard deviation of the drive
         offset = null               : float64    # of the same curve
@@ -77,15 +88,34 @@ class Prediction(dj.Computed):
         """Averages only."""
         return averages() * PredictionParams()
 
-    def make_fetch(self, key: Row) -> tuple[StoredStimulation, str, Row]:
-        """Fetch references and texts."""
+    def make_fetch(self, key: Row) -> tuple[StoredStimulation, tuple[StoredStimulation, ...], str, Row, Row]:
+        """Fetch references and texts, also of the other showings of the movie in the session."""
         delays = as_text((StrfEstimation() & key).fetch1("delays_s"))
-        return StoredStimulation.fetch(key), delays, (PredictionParams() & key).fetch1()
+        movie_hash = (experiment.Stimulation() & key).fetch1("movie_hash")
+        session = {name: key[name] for name in experiment.Session().primary_key}
+        showings = (experiment.Stimulation() & session & {"movie_hash": movie_hash}).keys(order_by="KEY")
+        others = [own for own in showings if own["stimulation_number"] != key["stimulation_number"]]
+        return (
+            StoredStimulation.fetch(key),
+            tuple(StoredStimulation.fetch(own) for own in others),
+            delays,
+            (StrfParams() & key).fetch1(),
+            (PredictionParams() & key).fetch1(),
+        )
 
-    def make_compute(self, key: Row, stored: StoredStimulation, delays: str, params: Row) -> tuple[Row, list[Row]]:
+    def make_compute(
+        self,
+        key: Row,
+        stored: StoredStimulation,
+        others: tuple[StoredStimulation, ...],
+        delays: str,
+        rules: Row,
+        params: Row,
+    ) -> tuple[Row, list[Row]]:
         """Predict each part of the movie from the others."""
         stimulation = stored.load()
         started = time.perf_counter()
+        repeats = frozen_repeats(stimulation.movie)
         try:
             scores = predict_held_out(
                 stimulation.movie,
@@ -95,8 +125,15 @@ class Prediction(dj.Computed):
                 stimulation.block_size_um,
                 n_folds=params["n_folds"],
                 bin_s=params["bin_s"],
+                repeats=repeats,
+                frame_rule=rules["frame_rule"],
             )
-            parts = [_score_row(*one) for one in zip(stored.neuron_ids, scores, strict=True)]
+            n_frames_bin = frames_per_bin(FrameClock.of(stimulation), params["bin_s"])
+            showings = [stimulation, *(other.with_movie(stimulation.movie) for other in others)]
+            parts = [
+                _score_row(neuron_id, score) | _ceiling_columns(showings, neuron_id, repeats, n_frames_bin)
+                for neuron_id, score in zip(stored.neuron_ids, scores, strict=True)
+            ]
         except AlignmentError as error:  # the stimulation itself was aligned before: it cannot be held out
             parts = [
                 {"neuron_id": neuron_id, "n_bins": 0, "prediction_reason": str(error)}
@@ -108,6 +145,20 @@ class Prediction(dj.Computed):
         """Insert the prediction and one part row per neuron."""
         self.insert1({**key, **master})
         self.Score.insert({**key, **row} for row in parts)
+
+
+def _ceiling_columns(showings: list[Stimulation], neuron_id: int, repeats: Any, n_frames_bin: int) -> Row:
+    """Give the noise ceiling over all trials of the session: frozen repeats, or showings of the same movie."""
+    presentations = [
+        (FrameClock.of(showing), train.times_s)
+        for showing in showings
+        for train in showing.spike_trains
+        if train.neuron_id == neuron_id
+    ]
+    counts = trial_counts(presentations, repeats, n_frames_bin)
+    if len(counts) < 2:
+        return {}
+    return {"n_trials": len(counts), "noise_ceiling": or_null(noise_ceiling(counts))}
 
 
 def _score_row(neuron_id: int, score: HeldOutPrediction) -> Row:

@@ -11,7 +11,13 @@ from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
 from dj_neuron.pipeline.field_measures import StoredStrfs, judgement_rows, measure_field, mosaic_rows, screen_um
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, from_text
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
-from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, spike_triggered_average
+from dj_neuron.strf import (
+    FrameClock,
+    circular_shift_null,
+    judge_significance,
+    smoothed_shift_null,
+    spike_triggered_average,
+)
 
 if TYPE_CHECKING:
     from dj_neuron.strf import ShiftNull
@@ -63,6 +69,10 @@ class Significance(dj.Computed):
         p_value = null            : float64    # chance of such a peak without an effect, over all blocks and delays
         q_value = null            : float64    # false discovery rate over the neurons of the stimulation
         p_value_analytic = null   : float64    # second opinion: for independent normal z
+        smoothed_z = null         : float64    # largest absolute z of the map smoothed at many scales
+        p_value_smoothed = null   : float64    # chance of such a smoothed peak without an effect
+        p_value_field = null      : float64    # chance that either peak is as rare without an effect: is there a field?
+        q_value_field = null      : float64    # false discovery rate of that over the neurons of the stimulation
         threshold_z = null        : float64    # what the absolute z of a block must exceed
         n_significant             : int32      # blocks and delays that do
         significant               : <blob>     # which do: bits of (n_delays, n_y, n_x), row by row
@@ -112,8 +122,10 @@ def _judge(stimulation: Any, delays_s: Any, rules: Row, params: Row) -> tuple[Sh
     how = {"frame_rule": rules["frame_rule"], "min_spikes": rules["min_spikes"]}
     numbers = [train.neuron_id for train in stimulation.spike_trains]
     null = circular_shift_null(*what, neuron_numbers=numbers, seed=params["seed"], n_shifts=params["n_shifts"], **how)
+    smoothed = smoothed_shift_null(*what, stimulation.block_size_um, null, frame_rule=rules["frame_rule"])
     average = spike_triggered_average(*what, **how)
-    return null, judge_significance(average, null, 1 / clock.frame_rate_hz, alpha=params["alpha"])
+    verdicts = judge_significance(average, null, 1 / clock.frame_rate_hz, smoothed=smoothed, alpha=params["alpha"])
+    return null, verdicts
 
 
 @schema
@@ -141,7 +153,7 @@ class ReceptiveField(dj.Computed):
     -> Significance
     -> ReceptiveFieldParams
     ---
-    n_fields      : int32          # neurons with a significant block, and so with a region
+    n_fields      : int32          # neurons with a p_value_field of at most alpha, and so with a region
     seed_used     : int32          # of the simulations
     code_version  : varchar(64)    # of dj-neuron
     duration_s    : float64        # s, numerics only
@@ -208,7 +220,8 @@ class ReceptiveField(dj.Computed):
 
     def make_fetch(self, key: Row) -> tuple[StoredStrfs, Row]:
         """Fetch references and texts."""
-        fields = (StrfEstimation.Strf() * Significance.Judgement() & key).proj("strf", "error_factor", "significant")
+        judged = StrfEstimation.Strf() * Significance.Judgement() * SignificanceParams.proj("alpha")
+        fields = (judged & key).proj("strf", "error_factor", "significant", "p_value_field", "alpha")
         return StoredStrfs.fetch(key, fields), (ReceptiveFieldParams() & key).fetch1()
 
     def make_compute(self, key: Row, stored: StoredStrfs, params: Row) -> tuple[Row, list[Row]]:

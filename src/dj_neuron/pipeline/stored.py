@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dj_neuron.contracts import Movie
     from dj_neuron.pipeline.movie_codec import StoredMovie
 
     Floats = NDArray[np.float64]
@@ -82,10 +83,14 @@ class StoredStimulation(NamedTuple):
 
     def load(self) -> Stimulation:
         """Read the movie."""
+        return self.with_movie(self.movie.load())
+
+    def with_movie(self, movie: Movie) -> Stimulation:
+        """Give the stimulation with its movie already read."""
         trains = zip(self.neuron_ids, self.spike_times, strict=True)
         return Stimulation(
             stimulation_number=self.stimulation_number,
-            movie=self.movie.load(),
+            movie=movie,
             frame_rate_hz=self.frame_rate_hz,
             onset_s=self.onset_s,
             pixel_size_um=self.pixel_size_um,

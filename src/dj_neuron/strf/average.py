@@ -11,6 +11,7 @@ from dj_neuron.contracts import SpikeLedger
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.bit_counter import average_levels
 from dj_neuron.strf.frame_sums import sum_frames
+from dj_neuron.strf.repeats import frozen_repeats, square_counts_of_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,8 @@ def spike_triggered_average(
 
     Notes
     -----
-    The divisor at each delay is the number of spikes that count there; n spikes in a frame weigh n.
+    The divisor at each delay is the number of spikes that count there; n spikes in a frame weigh n. Frozen repeats take
+    part, and the spikes at all showings of an image count as one number in the standard error.
     With correlated stimuli this is the average stimulus, not the neuron's filter.
 
     References
@@ -142,14 +144,17 @@ def spike_triggered_average(
     """
     movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
     found = sum_frames(movie, frame_clock, trains, delays, frame_rule)
-    n_used = found.ledger.n_used
+    n_used, square_counts = found.ledger.n_used, found.square_counts
+    trials = frozen_repeats(movie)
+    if trials.size:
+        square_counts = square_counts_of_images(frame_clock, trains, delays, frame_rule, trials)
     divisor = np.where(n_used >= max(min_spikes, 1), n_used, np.nan)
     pixel_mean, pixel_sd, values = _averages(found, movie, divisor.ravel(), centre)
     return SpikeTriggeredAverage(
         values=values.reshape(*n_used.shape, movie.n_y, movie.n_x),
         delays_s=delays,
         ledger=found.ledger,
-        error_factor=np.sqrt(found.square_counts) / divisor,
+        error_factor=np.sqrt(square_counts) / divisor,
         pixel_mean=pixel_mean.reshape(movie.shape[1:]),
         pixel_sd=pixel_sd.reshape(movie.shape[1:]),
         centred=centre,

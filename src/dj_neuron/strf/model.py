@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dj_neuron.contracts import Movie, SpikeTrain
     from dj_neuron.strf.average import SpikeTriggeredAverage
-    from dj_neuron.strf.frame_clock import FrameClock
+    from dj_neuron.strf.frame_clock import FrameClock, FrameRule
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -85,7 +85,8 @@ def predict_held_out(
     *,
     n_folds: int = 5,
     bin_s: float = 0.0,
-    repeats: Sequence[ArrayLike] = (),
+    repeats: Sequence[ArrayLike] | Ints = (),
+    frame_rule: FrameRule = "floor",
     min_spikes: int = 20,
 ) -> list[HeldOutPrediction]:
     """Predict every neuron's spikes in each part of a stimulation from its receptive field in the other parts.
@@ -108,6 +109,8 @@ def predict_held_out(
         Width of the bins that are correlated, rounded to whole frames; 0 is one frame.
     repeats : sequence of arrays (n_trial_frames,)
         The frames of each trial, where the movie shows the same images several times.
+    frame_rule : {"floor", "nearest"}
+        See :meth:`FrameClock.frames_at`.
     min_spikes : int
         With fewer in the training time there is no prediction.
 
@@ -139,14 +142,19 @@ def predict_held_out(
         raise AlignmentError("no delay is 0 s or more, expected some: what comes after a spike predicts nothing")
     if n_folds < 2:
         raise ContractError(f"{n_folds} fold(s) leave nothing to train on, expected at least 2")
-    predictor = _Predictor(movie, frame_clock, times, delays, block_size_um, min_spikes)
+    predictor = _Predictor(movie, frame_clock, times, delays, block_size_um, frame_rule, min_spikes)
     trials = _trials(repeats)
     reach = int(np.ceil(delays.max() * frame_clock.frame_rate_hz)) + 1
     folds = _folds(movie.n_frames, n_folds, reach, trials)
     for fold in folds:
         predictor.predict(fold)
-    n_frames_bin = max(1, round(bin_s * frame_clock.frame_rate_hz))
+    n_frames_bin = frames_per_bin(frame_clock, bin_s)
     return [predictor.scored(neuron, folds, n_frames_bin, trials) for neuron in range(len(times))]
+
+
+def frames_per_bin(frame_clock: FrameClock, bin_s: float) -> int:
+    """Give the width of a bin in whole frames, at least one."""
+    return max(1, round(bin_s * frame_clock.frame_rate_hz))
 
 
 class _Predictor:
@@ -159,10 +167,11 @@ class _Predictor:
         trains: list[Floats],
         delays_s: Floats,
         block_size_um: tuple[float, float],
+        frame_rule: FrameRule,
         min_spikes: int,
     ) -> None:
         self.movie, self.clock, self.trains, self.delays_s = movie, clock, trains, delays_s
-        self.block_size_um, self.min_spikes = block_size_um, min_spikes
+        self.block_size_um, self.frame_rule, self.min_spikes = block_size_um, frame_rule, min_spikes
         middles_s = (clock.starts_s + clock.ends_s) / 2
         self.history = np.array([clock.frames_at(middles_s, delay_s) for delay_s in delays_s])
         self.has_history = np.asarray((self.history >= 0).all(axis=0))
@@ -175,7 +184,7 @@ class _Predictor:
     def predict(self, fold: _Fold) -> None:
         """Train on one part of the time and predict the other, for all neurons."""
         training = [train[(own >= 0) & fold.trained[own]] for train, own in zip(self.trains, self.frames, strict=True)]
-        average = spike_triggered_average(self.movie, self.clock, training, self.delays_s)
+        average = spike_triggered_average(self.movie, self.clock, training, self.delays_s, frame_rule=self.frame_rule)
         tested, trained = fold.tested & self.has_history, fold.trained & self.has_history
         for neuron, counts in enumerate(self.observed):
             n_spikes = counts[trained].sum()
@@ -253,7 +262,7 @@ class _Predictor:
         )
 
 
-def _trials(repeats: Sequence[ArrayLike]) -> Ints:
+def _trials(repeats: Sequence[ArrayLike] | Ints) -> Ints:
     trials = [np.asarray(trial, np.int64) for trial in repeats]
     if not trials:
         return np.empty((0, 0), np.int64)

@@ -91,7 +91,7 @@ def find_region(
     allowed = np.asarray(anywhere[np.asarray(delays_s, np.float64) >= 0].any(axis=0))
     if not (causal.any() and allowed.any()):
         return None
-    scales = _octaves(allowed.shape, block_size_um) if scales_um is None else np.asarray(scales_um, np.float64)
+    scales = octaves(allowed.shape, block_size_um) if scales_um is None else np.asarray(scales_um, np.float64)
     best, height = 0.0, -1.0
     for scale in scales:
         smooth = _smoothed(causal, block_size_um, scale)
@@ -134,7 +134,8 @@ def _threshold(n_points: int) -> float:
     return float(norm.isf(_FALSE_ALARMS / (4 * n_points)))
 
 
-def _octaves(shape: tuple[int, ...], block_size_um: tuple[float, float]) -> Floats:
+def octaves(shape: tuple[int, ...], block_size_um: tuple[float, float]) -> Floats:
+    """Give the sizes of fields to look for, in um: half a block to a quarter of the screen, ascending."""
     n_y, n_x = shape
     axes = [(n, size) for n, size in ((n_x, block_size_um[0]), (n_y, block_size_um[1])) if n > 1]
     if not axes:
@@ -153,12 +154,12 @@ def _course_of_peak(smooth: NDArray[Any], allowed: Mask) -> NDArray[np.float32]:
 
 def _smoothed(z: NDArray[Any], block_size_um: tuple[float, float], scale_um: float) -> NDArray[Any]:
     n_y, n_x = z.shape[-2:]
-    rows = z.reshape(-1, n_x) @ _smoother(n_x, block_size_um[0], float(scale_um)).T  # one product, not one per delay
-    return np.asarray(_smoother(n_y, block_size_um[1], float(scale_um)) @ rows.reshape(z.shape))
+    rows = z.reshape(-1, n_x) @ smoother(n_x, block_size_um[0], float(scale_um)).T  # one product, not one per delay
+    return np.asarray(smoother(n_y, block_size_um[1], float(scale_um)) @ rows.reshape(z.shape))
 
 
 @lru_cache(maxsize=64)
-def _smoother(n_blocks: int, size_um: float, scale_um: float) -> NDArray[np.float32]:
+def smoother(n_blocks: int, size_um: float, scale_um: float) -> NDArray[np.float32]:
     """Weights ``(n_blocks, n_blocks)`` that leave independent noise at the same variance everywhere."""
     places_um = np.arange(n_blocks) * size_um
     weights = np.exp(-((places_um[:, None] - places_um) ** 2) / (2 * scale_um**2))

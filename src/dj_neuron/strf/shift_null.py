@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from dj_neuron.errors import AlignmentError
 from dj_neuron.strf._threads import N_CORES, on_all_cores
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.alignment import HAS_NUMBA, align
+from dj_neuron.strf.repeats import frozen_repeats, square_counts_of_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,6 +125,10 @@ def circular_shift_null(
     if len(neuron_numbers) != len(trains):
         raise AlignmentError(f"{len(neuron_numbers)} neuron numbers for {len(trains)} spike trains, expected one each")
     spikes = align(frame_clock, trains, delays, frame_rule)
+    trials = frozen_repeats(movie)
+    if trials.size:
+        squares = square_counts_of_images(frame_clock, trains, delays, frame_rule, trials)
+        spikes = replace(spikes, square_counts=squares)
     lags = np.rint(delays * frame_clock.frame_rate_hz).astype(np.int64)
     possible = possible_shifts(frame_clock, delays, margin_s)
     shifts = np.array([draw_shifts(possible, n_shifts, seed, number) for number in neuron_numbers], np.int64).reshape(

@@ -37,8 +37,16 @@ class Significance:
         The same with the neurons of the stimulation taken together: false discovery rate.
     p_value_analytic : array (n_neurons,)
         Approximate second opinion: for as many independent normal z as there are blocks and delays.
+    smoothed_z : array (n_neurons,)
+        Largest |z| after smoothing in space at many scales; NaN without a second null, as the next three.
+    p_value_smoothed : array (n_neurons,)
+        Chance of such a smoothed peak without an effect.
+    p_value_field : array (n_neurons,)
+        Chance that without an effect the rarer of both peaks is as rare: one test of a field of any size.
+    q_value_field : array (n_neurons,)
+        The same with the neurons of the stimulation taken together: false discovery rate.
     threshold_z : array (n_neurons,)
-        What |z| must exceed; infinite where the null has too few shifts for `alpha`.
+        What |z| of a block must exceed; infinite where the null has too few shifts for `alpha`.
     is_significant : bool array (n_neurons, n_delays, n_y, n_x)
         Whether |z| exceeds it, at delays >= 0.
     alpha : float
@@ -51,6 +59,10 @@ class Significance:
     p_value: Floats
     q_value: Floats
     p_value_analytic: Floats
+    smoothed_z: Floats
+    p_value_smoothed: Floats
+    p_value_field: Floats
+    q_value_field: Floats
     threshold_z: Floats
     is_significant: NDArray[np.bool_]
     alpha: float
@@ -59,7 +71,12 @@ class Significance:
 
 
 def judge_significance(
-    sta: SpikeTriggeredAverage, null: ShiftNull, frame_duration_s: float, *, alpha: float = 0.05
+    sta: SpikeTriggeredAverage,
+    null: ShiftNull,
+    frame_duration_s: float,
+    *,
+    smoothed: ShiftNull | None = None,
+    alpha: float = 0.05,
 ) -> Significance:
     """Judge spike-triggered averages by a null of their largest |z|.
 
@@ -71,6 +88,8 @@ def judge_significance(
         See :func:`~dj_neuron.strf.circular_shift_null`.
     frame_duration_s : float
         Delays of this or more after the spike are the noise control.
+    smoothed : ShiftNull, optional
+        See :func:`~dj_neuron.strf.smoothed_shift_null`; under the same shifts.
     alpha : float
         Family-wise error rate of the significant blocks and delays of a neuron.
 
@@ -91,6 +110,10 @@ def judge_significance(
     the (1 - alpha) quantile of all m + 1 maxima. Then something is significant exactly if ``p <= alpha``, and the
     chance that anything false is, is at most alpha [2]_. q values are Benjamini and Hochberg's [3]_.
 
+    Single blocks miss fields that are spread over many, smoothed maps those of a single block. Each order, the observed
+    one and every shift, has a rank among all in both; ``p_value_field`` ranks the better of its two ranks, which is
+    exact without knowing how they depend on each other [4]_.
+
     The analytic p is Sidak's ``1 - (1 - p_1)^n``. z are neither quite normal (few spikes) nor independent (bursts,
     neighbouring delays), and spread less than 1 where spikes are many per frame, as the mean that is subtracted is that
     of the same frames: by ``sqrt(1 - 1 / (n_frames * error_factor^2))``. The shifts need none of this.
@@ -108,10 +131,19 @@ def judge_significance(
     peaks = tuple(find_peak(of_neuron, sta.delays_s, frame_duration_s) for of_neuron in z)
     observed = np.array([np.nan if peak is None else abs(peak.z) for peak in peaks])
     _check_same(observed, null)
-    maxima = np.concatenate([null.observed[:, None], null.maxima], axis=1)
+    maxima, p_values = _ranked(null)
     has_peak = np.isfinite(observed)
-    n_reaching = np.count_nonzero(maxima >= null.observed[:, None] * (1 - _ROUNDING), axis=1)
-    p_value = np.where(has_peak, n_reaching / maxima.shape[1], np.nan)
+    p_value = p_values[:, 0]
+    unknown = np.full_like(p_value, np.nan)
+    p_value_smoothed, p_value_field = unknown, unknown
+    if smoothed is not None:
+        if not np.array_equal(smoothed.shifts, null.shifts):
+            raise ContractError("the nulls of single blocks and of smoothed maps have different shifts")
+        _, of_smoothed = _ranked(smoothed)
+        p_value_smoothed = of_smoothed[:, 0]
+        rarer = np.fmin(p_values, of_smoothed)
+        n_as_rare = np.count_nonzero(rarer <= rarer[:, :1] * (1 + _ROUNDING), axis=1)
+        p_value_field = np.where(np.isfinite(rarer[:, 0]), n_as_rare / rarer.shape[1], np.nan)
     threshold_z = np.where(has_peak, _threshold(maxima, alpha), np.nan)
     is_causal = (sta.delays_s >= 0)[:, None, None]
     with np.errstate(invalid="ignore"):
@@ -124,6 +156,10 @@ def judge_significance(
         p_value=p_value,
         q_value=false_discovery_rate(p_value),
         p_value_analytic=p_value_analytic,
+        smoothed_z=unknown if smoothed is None else smoothed.observed,
+        p_value_smoothed=p_value_smoothed,
+        p_value_field=p_value_field,
+        q_value_field=false_discovery_rate(p_value_field),
         threshold_z=threshold_z,
         is_significant=is_significant,
         alpha=alpha,
@@ -139,6 +175,17 @@ def false_discovery_rate(p_value: Floats) -> Floats:
     if is_tested.any():
         q_value[is_tested] = stats.false_discovery_control(p_value[is_tested])
     return q_value
+
+
+def _ranked(null: ShiftNull) -> tuple[Floats, Floats]:
+    """Give observed and shifted maxima, ``(n_neurons, 1 + n_shifts)``, and the share of them that reach each."""
+    maxima = np.concatenate([null.observed[:, None], null.maxima], axis=1)
+    p_values = np.full(maxima.shape, np.nan)
+    for own, of_neuron in zip(maxima, p_values, strict=True):
+        if np.isfinite(own[0]):
+            n_below = np.searchsorted(np.sort(own), own * (1 - _ROUNDING), side="left")
+            of_neuron[:] = (own.size - n_below) / own.size
+    return maxima, p_values
 
 
 def _threshold(maxima: Floats, alpha: float) -> Floats:

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from dj_neuron import Movie
+from dj_neuron.strf import FrameClock, circular_shift_null, frozen_repeats, noise_ceiling, spike_triggered_average
+from dj_neuron.strf.repeats import trial_counts
+
+
+def noise(seed, n_frames, shape=(6, 7)):
+    return np.random.default_rng(seed).choice([-1, 1], (n_frames, *shape))
+
+
+def starts_of(frames):
+    trials = frozen_repeats(Movie.from_frames(np.asarray(frames)))
+    return [] if not trials.size else (trials[:, 0].tolist(), trials.shape[1])
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (1, 40), (1, 3), (1, 1), (40, 60)])
+def test_the_longest_stretch_that_comes_again_is_found(shape):
+    frozen, short = noise(1, 150, shape), noise(2, 40, shape)
+    parts = [noise(3, 200, shape), frozen, short, noise(4, 77, shape), frozen, short[::-1], frozen, noise(5, 50, shape)]
+    assert starts_of(np.concatenate(parts)) == ([200, 467, 657], 150)
+
+
+def test_graded_movies_have_repeats_too():
+    rng = np.random.default_rng(6)
+    frozen = rng.normal(size=(60, 3, 3))
+    assert starts_of(np.concatenate([frozen, rng.normal(size=(90, 3, 3)), frozen])) == ([0, 150], 60)
+
+
+def test_a_movie_that_is_periodic_is_cut_into_whole_periods():
+    assert starts_of(np.concatenate([noise(7, 100)] * 3 + [noise(7, 100)[:40]])) == ([0, 100, 200], 100)
+
+
+def test_chance_short_repeats_and_grey_screens_are_none():
+    assert starts_of(noise(8, 3000, (1, 2))) == []
+    assert starts_of(np.concatenate([noise(9, 20), noise(10, 100), noise(9, 20)])) == []
+    grey = np.full((300, 6, 7), -1)
+    assert starts_of(np.concatenate([grey, noise(11, 100), grey, noise(12, 100), grey])) == []
+    assert starts_of(noise(13, 5)) == []
+
+
+def test_counts_of_trials_come_from_repeats_or_from_showings():
+    clocks = [FrameClock.regular(10, 70, onset) for onset in (0.0, 20.0)]
+    trains = [np.array([0.05, 0.07, 4.05]), np.array([20.05])]
+    trials = np.arange(30) + np.array([[0], [40]])
+    inside = trial_counts([(clocks[0], trains[0])], trials)
+    assert inside.shape == (2, 30)
+    assert inside[:, 0].tolist() == [2, 1]
+    across = trial_counts(list(zip(clocks, trains, strict=True)), np.empty((0, 0), int), 2)
+    assert across.shape == (2, 35)
+    assert across[:, 0].tolist() == [2, 1]
+    assert np.isnan(noise_ceiling(across[:1]))
+
+
+def test_spikes_at_all_showings_of_an_image_count_as_one_number_in_the_error():
+    frames = np.concatenate([noise(14, 50)] * 2)
+    clock = FrameClock.regular(10, 100, 0)
+    train = np.array([0.05, 0.06, 5.05, 3.05])  # image 0 three times, image 30 once
+    sta = spike_triggered_average(frames, clock, [train], [0.0])
+    assert sta.error_factor[0, 0] == pytest.approx(np.sqrt(3**2 + 1) / 4)
+
+
+def test_z_of_unrelated_reliable_spikes_has_a_spread_of_1_in_a_movie_that_repeats():
+    """Spikes locked to the trial but not to the images shown: every trial has the same ones."""
+    rng = np.random.default_rng(15)
+    frames = np.concatenate([noise(16, 400, (20, 20))] * 8)
+    clock = FrameClock.regular(10, 3200, 0)
+    at = rng.choice(400, 30, replace=False)
+    train = np.sort((at + 0.5)[:, None] + 400 * np.arange(8)).ravel()
+    train = np.sort(train) / 10
+    sta = spike_triggered_average(frames, clock, [train], [0.0])
+    assert sta.z.std() == pytest.approx(1, abs=0.08)
+    null = circular_shift_null(frames, clock, [train], [0.0], neuron_numbers=[1], seed=1, n_shifts=20)
+    assert null.observed[0] == pytest.approx(np.abs(sta.z).max())
