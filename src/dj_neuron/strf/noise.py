@@ -53,3 +53,19 @@ def noise_covariance(z: NDArray[Any], delays_s: Floats, region: Mask) -> Floats:
     covariance = [np.trace(products, lag) / max(np.trace(numbers, lag), 1) for lag in lags]
     heights, axes = np.linalg.eigh(toeplitz(covariance))
     return np.asarray((axes * np.maximum(heights, _MIN_EIGENVALUE)) @ axes.T)
+
+
+def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+    """Give what makes noise of a covariance independent, and what undoes it.
+
+    Returns
+    -------
+    whiten : array (n_independent, n_delays)
+    root : array (n_delays, n_independent)
+        ``root @ root.T`` is the covariance, but for directions at its floor: delays finer than a frame share frames,
+        and there they hold neither noise nor signal of their own. ``whiten @ root`` is the identity.
+    """
+    heights, axes = np.linalg.eigh(covariance)
+    kept = heights > _MIN_EIGENVALUE * (1 + 1e-6)
+    deviations = np.sqrt(heights[kept])
+    return (axes[:, kept] / deviations).T, axes[:, kept] * deviations

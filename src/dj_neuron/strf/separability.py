@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from dj_neuron.errors import ContractError
-from dj_neuron.strf.noise import noise_covariance
+from dj_neuron.strf.noise import noise_covariance, whitening
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -122,12 +121,12 @@ def separate(
     error = np.where(known, error, np.nan)
     covariance = noise_covariance(values / error, delays, region)
     z = np.where(known, values / error, 0)
-    root = np.asarray(np.linalg.cholesky(covariance[np.ix_(causal, causal)]), np.float64)
-    white = solve_triangular(root, z[causal][:, blocks], lower=True)
+    whiten, root = whitening(covariance[np.ix_(causal, causal)])
+    white = whiten @ z[causal][:, blocks]
     courses, singular_values, maps = np.linalg.svd(white, full_matrices=False)
     course = root @ courses[:, 0] * np.sqrt(np.mean(error[causal][:, blocks] ** 2, axis=1))
     course *= np.copysign(1 / np.abs(course).max(), np.sum(maps[0] ** 3))
-    spatial_map, map_error = _map_of(course, z[causal], error[causal], root)
+    spatial_map, map_error = _map_of(course, z[causal], error[causal], whiten)
     course, course_error = _course_of(spatial_map[blocks], z[:, blocks], error[:, blocks])
     height = np.abs(course[causal]).max()
     deviation = np.sqrt(np.diag(covariance))
@@ -150,13 +149,13 @@ def _nothing(shape: tuple[int, ...], reason: str) -> Separation:
     return Separation(course, course, np.eye(shape[0]), in_space, in_space, np.empty(0), np.nan, np.nan, reason)
 
 
-def _map_of(course: Floats, z: Floats, error: Floats, root: Floats) -> tuple[Floats, Floats]:
-    """Generalised least squares for the map, given the course and the root of the noise's covariance."""
+def _map_of(course: Floats, z: Floats, error: Floats, whiten: Floats) -> tuple[Floats, Floats]:
+    """Generalised least squares for the map, given the course and what makes noise independent."""
     n_delays = len(z)
-    white = solve_triangular(root, z.reshape(n_delays, -1), lower=True)
+    white = whiten @ z.reshape(n_delays, -1)
     course_z = (course[:, None, None] / error).reshape(n_delays, -1)
     unknown = np.isnan(course_z).any(axis=0)
-    onto = solve_triangular(root, np.where(unknown, 0, course_z), lower=True)
+    onto = whiten @ np.where(unknown, 0, course_z)
     information = _or_nan(np.sum(onto**2, axis=0), np.asarray(~unknown))
     in_space = np.sum(onto * white, axis=0) / information
     return in_space.reshape(z.shape[1:]), 1 / np.sqrt(information).reshape(z.shape[1:])
