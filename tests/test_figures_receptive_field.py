@@ -435,7 +435,7 @@ def test_time_course_says_why_measures_are_missing():
     )
     assert "no significant peak" in words_of(ax)
     assert "biphasic" not in words_of(ax)
-    assert "no significant block" in words_of(figures.draw_field_course(no_field(), RATE_HZ, new_axes()))
+    assert "no field beyond chance" in words_of(figures.draw_field_course(no_field(), RATE_HZ, new_axes()))
 
 
 def test_nonlinearity_shows_rates_with_errors_and_the_curve():

@@ -228,7 +228,7 @@ def test_bad_input_is_refused_in_words(changes, error, words):
 
 
 def test_what_is_too_large_is_said(monkeypatch):
-    monkeypatch.setattr(ridge, "MAX_SIZE", 10)
+    monkeypatch.setattr(ridge, "MAX_SIZE", 3)
     frames = np.random.default_rng(0).choice([-1, 1], (100, 2, 2))
-    with pytest.raises(ContractError, match="97 frames and 16 blocks and delays, expected at most 10 of either"):
+    with pytest.raises(ContractError, match="97 frames and 4 blocks, expected at most 3 of either"):
         ridge_strf(frames, FrameClock.regular(RATE_HZ, 100, 0), [[0.1]], DELAYS)

@@ -251,7 +251,7 @@ def _compute(
         f"{report.n_computed} stimulation(s) computed, {report.n_already_there} there before"
         + (f", {report.n_removed} removed" if arguments.get("replace") else "")
     )
-    judged = {table: n for table, n in report.computed.items() if table != "StrfEstimation"}
+    judged = {table: n for table, n in report.computed.items() if n and table != "StrfEstimation"}
     if judged:
         click.echo("then " + ", ".join(f"{table} of {n}" for table, n in judged.items()))
     if report.errors:

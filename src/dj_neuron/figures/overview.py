@@ -76,8 +76,9 @@ def draw_by_polarity(
         colour = style.polarity_colour(polarity)
         ax.plot(places, values, mark, color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0, label=name)
         if values.size:
-            ax.plot(column + np.array([-0.4, 0.4]), [np.median(values)] * 2, color=colour, linewidth=1.5, zorder=1)
             highest = max(highest, float(values.max()))
+        if values.size > 1:
+            ax.plot(column + np.array([-0.4, 0.4]), [np.median(values)] * 2, color=colour, linewidth=1.5, zorder=1)
     if not highest:
         ax.set_yticks([])
         style.no_data(ax, "not known of any neuron")

@@ -83,7 +83,8 @@ def raster_figure(stimulation: Stimulation, title: str = "") -> Figure:
     figure_in = (max(10.0, style.text_width_in(title, style.TITLE_PT, bold=True) + 1.2), height_in + 1.35)
     figure = Figure(figsize=figure_in)
     draw_raster(stimulation, figure.add_axes((0.07, 0.55 / figure_in[1], 0.86, height_in / figure_in[1])))
-    subtitle = f"{n_neurons} neurons, {n_spikes:,} spikes; stimulus period shaded, rates from its onset to its end"
+    counted = f"{n_neurons} neuron{'' if n_neurons == 1 else 's'}, {n_spikes:,} spike{'' if n_spikes == 1 else 's'}"
+    subtitle = f"{counted}; stimulus period shaded, rates from its onset to its end"
     style.head(figure, 0.07, title, subtitle)
     return figure
 

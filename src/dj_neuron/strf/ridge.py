@@ -10,6 +10,7 @@ import numpy as np
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.alignment import align
+from dj_neuron.strf.ridge_separable import SeparableProblem
 from dj_neuron.strf.shift_null import columns
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def ridge_strf(
         Contiguous stretches of the movie, each predicted from the others. Frames nearer to it than the span of
         the delays are not used for that.
     blocks : bool array (n_y, n_x), optional
-        Those to look at; default all. Of long movies only so many fit (see Notes).
+        Those to look at; default all. Of long movies at most 6000 (see Notes).
     min_spikes : int
         With fewer spikes that count a neuron's estimate is NaN.
 
@@ -118,11 +119,13 @@ def ridge_strf(
     is a whole number of frames. Frames before which the clock does not show this, at the beginning, after gaps or
     where a frame was late, take no part.
 
-    Whichever of frames and columns are fewer is what is factorised, and at most 6000 of them. With few frames it is
+    Whichever of frames and columns are fewer is what is factorised, up to 6000 of them. With few frames it is
     the kernel XX' [2]_: products of all pairs of frames, added up over the delays. One factorisation then serves all
     neurons, strengths and folds: what would have been predicted for a stretch from the others follows from its
     residuals and its part of the hat matrix. With few columns, frames may be any number (8 bytes of memory per frame
-    and block), at one factorisation per fold.
+    and block), at one factorisation per fold. Where both are more, the movie's covariance is taken as one of its blocks
+    times one of its delays, which is what it is where frames are independent or all blocks have the same course of
+    correlation; then blocks alone must be 6000 at most, and scores rest on that covariance too.
 
     References
     ----------
@@ -212,11 +215,15 @@ class _Problem:
         Weights are ``(n_neurons, n_delays, n_chosen)``.
         """
         n_columns = self.lags.size * int(self.is_chosen.sum())
+        n_blocks = n_columns // self.lags.size
         if min(self.rows.size, n_columns) > MAX_SIZE:
-            raise ContractError(
-                f"{self.rows.size} frames and {n_columns} blocks and delays, expected at most {MAX_SIZE} of either: "
-                "choose fewer blocks or delays"
-            )
+            if n_blocks > MAX_SIZE:
+                raise ContractError(
+                    f"{self.rows.size} frames and {n_blocks} blocks, expected at most {MAX_SIZE} of either: choose "
+                    "fewer blocks"
+                )
+            separable = SeparableProblem(self.movie, self.is_chosen, self.lags, self.rows, self.counts)
+            return separable.solve(self.folds, self.strengths, self._judge)
         return self._solve_by_frames() if self.rows.size <= n_columns else self._solve_by_columns(n_columns)
 
     def _solve_by_frames(self) -> tuple[Floats, Ints, Floats]:
