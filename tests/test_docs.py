@@ -71,6 +71,16 @@ def test_python_in_the_documentation_runs(page, number, code, tmp_path, data_dir
     assert result.returncode == 0, result.stderr
 
 
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
+    notebook = ROOT / "docs" / "tutorial" / "from-file-to-mosaic.py"
+    cells = re.split(r"^# %%", notebook.read_text(), flags=re.MULTILINE)[1:]
+    assert sum(not cell.startswith(" [markdown]") for cell in cells) >= 12
+    command = [sys.executable, "-W", "error", str(notebook)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"neuron \d+ z = .*, p = 0\.000999", result.stdout)
+
+
 def test_examples_in_docstrings_run():
     command = [
         sys.executable,
