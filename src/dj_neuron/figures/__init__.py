@@ -4,6 +4,13 @@ A ``draw_…`` function draws on the caller's Axes and returns them; the others 
 Figure. None of them touches pyplot, rcParams or a backend, so threads may draw side by side.
 """
 
+from dj_neuron.figures.covariance_picture import (
+    covariance_picture,
+    draw_filter_course,
+    draw_filter_frame,
+    draw_filter_space_time,
+    draw_variances,
+)
 from dj_neuron.figures.diagram import TableEdge, TableNode, diagram_figure, draw_diagram
 from dj_neuron.figures.field_course import draw_field_course
 from dj_neuron.figures.field_marks import draw_fit, draw_significant_bars, draw_significant_blocks
@@ -28,10 +35,14 @@ __all__ = [
     "TableEdge",
     "TableNode",
     "contrast_bar",
+    "covariance_picture",
     "diagram_figure",
     "draw_by_polarity",
     "draw_diagram",
     "draw_field_course",
+    "draw_filter_course",
+    "draw_filter_frame",
+    "draw_filter_space_time",
     "draw_fit",
     "draw_growth",
     "draw_measures",
@@ -45,6 +56,7 @@ __all__ = [
     "draw_spatial_map",
     "draw_strf_frame",
     "draw_time_course",
+    "draw_variances",
     "fresh_folder",
     "mosaic_figure",
     "movie_stills",

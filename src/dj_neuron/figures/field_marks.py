@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.figures.drawable import Drawable
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
@@ -54,11 +55,17 @@ def draw_significant_blocks(field: ReceptiveFieldResult, delay_s: float, ax: Axe
     """Outline the significant blocks at one delay on Axes in micrometres; nothing at a delay that was not judged."""
     mask = significant_at(field, delay_s)
     if mask is not None:
-        n_y, n_x = mask.shape
-        x_um = np.arange(n_x + 1.0) * field.block_size_um[0]
-        y_um = np.arange(n_y + 1.0) * field.block_size_um[1]
-        _draw_outline(block_outline(mask, x_um, y_um), ax)
+        outline_blocks(mask, field.block_size_um, ax)
     return ax
+
+
+def outline_blocks(
+    mask: Mask, block_size_um: tuple[float, float], ax: Axes, *, label: str = "significant", colour: str = style.INK
+) -> Axes:
+    """Outline the blocks of a mask, ``(n_y, n_x)``, on Axes in micrometres."""
+    n_y, n_x = mask.shape
+    x_um, y_um = np.arange(n_x + 1.0) * block_size_um[0], np.arange(n_y + 1.0) * block_size_um[1]
+    return _draw_outline(block_outline(mask, x_um, y_um), ax, label, colour)
 
 
 def draw_significant_bars(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> Axes:
@@ -68,10 +75,17 @@ def draw_significant_bars(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> 
         found = significant_at(field, float(delay_s))
         if found is not None:
             mask[delay_idx] = found.ravel()
-    size_um = field.block_size_um[0 if field.region.shape[0] == 1 else 1]
-    edges_ms, spread = spread_columns(delay_columns_ms(strf.delays_s, strf.frame_rate_hz), mask)
-    _draw_outline(block_outline(spread.T > 0, edges_ms, np.arange(mask.shape[1] + 1.0) * size_um), ax)
-    return ax
+    return outline_bars(mask, strf, ax)
+
+
+def outline_bars(
+    mask: NDArray[Any], strf: Drawable, ax: Axes, *, label: str = "significant", colour: str = style.INK
+) -> Axes:
+    """Outline where a mask, ``(n_delays, n_bars)``, is more than 0 on the Axes of a space-time image."""
+    size_um = strf.block_size_um[0 if strf.values.shape[1] == 1 else 1]
+    edges_ms, spread = spread_columns(delay_columns_ms(strf.delays_s, strf.frame_rate_hz), np.asarray(mask, np.float64))
+    edges_um = np.arange(mask.shape[1] + 1.0) * size_um
+    return _draw_outline(block_outline(spread.T > 0, edges_ms, edges_um), ax, label, colour)
 
 
 def draw_fit(field: ReceptiveFieldResult, ax: Axes, *, label: bool = True) -> Axes:
@@ -128,11 +142,12 @@ def _label_place(angle_deg: float) -> tuple[float, float]:
     return float(np.cos(direction)), float(np.sin(direction))
 
 
-def _draw_outline(segments: Floats, ax: Axes) -> None:
+def _draw_outline(segments: Floats, ax: Axes, label: str, colour: str) -> Axes:
     outline = LineCollection(
-        list(segments), colors=style.INK, linewidths=0.7, capstyle="projecting", label="significant", zorder=3
+        list(segments), colors=colour, linewidths=0.7, capstyle="projecting", label=label, zorder=3
     )
     ax.add_collection(outline, autolim=False)
+    return ax
 
 
 def _say(ax: Axes, words: str, place: tuple[float, float], *, above: bool = False) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dj_neuron import queries
 from dj_neuron.errors import PipelineError
+from dj_neuron.figures.covariance_picture import covariance_picture
 from dj_neuron.figures.diagram import TableNode, diagram_figure
 from dj_neuron.figures.folder import fresh_folder
 from dj_neuron.figures.mosaic import mosaic_figure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dj_neuron.contracts import ReceptiveFieldResult, StimulationId, Strf
 
+_COVARIANCE_PARAMETERS = ("strf_params_id", "significance_params_id", "covariance_params_id")
 _MOSAIC_PARAMETERS = ("strf_params_id", "significance_params_id", "receptive_field_params_id")
 
 
@@ -40,8 +42,8 @@ def draw_gallery(
 ) -> list[Path]:
     """Draw the table diagram and, per stimulation, raster, stills, mosaic, overview and some neurons.
 
-    A neuron has its STRF, its time course and a sheet with its receptive field. What rests on receptive fields is left
-    out where none were computed.
+    A neuron has its STRF, its time course, a sheet with its receptive field and, if it has any, one with the filters of
+    its spike-triggered covariance. What rests on receptive fields is left out where none were computed.
 
     Parameters
     ----------
@@ -114,6 +116,10 @@ def _draw_neuron(folder: Path, strf: Strf) -> None:
         save(time_course_figure(strf), folder / f"{name}_time_course.png")
     if field is not None:
         save(receptive_field_picture(strf, field), folder / f"{name}_receptive_field.png")
+        same_rows = {row: field.parameter_ids[row] for row in _COVARIANCE_PARAMETERS}
+        for covariance in queries.covariances({**of_neuron, **same_rows}):
+            if covariance.filters:
+                save(covariance_picture(covariance), folder / f"{name}_covariance.png")
 
 
 def _name_of(strf: Strf) -> str:

@@ -92,3 +92,10 @@ def panel_grid(
     figure.supxlabel("x (µm)", x=middle_x, y=0.1 / figure_in[1], va="bottom", fontsize=LABEL_PT, color=INK)
     figure.supylabel("y (µm)", x=0.12 / figure_in[0], y=middle_y, ha="left", fontsize=LABEL_PT, color=INK)
     return PanelGrid(figure, panels, bar_slot)
+
+
+def moved_inside(first_um: float, last_um: float, end_um: float) -> tuple[float, float]:
+    """Move a span between 0 and `end_um`, shortened if it is longer than that."""
+    size_um = min(last_um - first_um, end_um)
+    first_um = min(max(first_um, 0.0), end_um - size_um)
+    return first_um, first_um + size_um

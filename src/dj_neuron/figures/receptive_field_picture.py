@@ -14,6 +14,7 @@ from dj_neuron.figures.field_course import draw_field_course
 from dj_neuron.figures.growth import draw_growth
 from dj_neuron.figures.measures_table import draw_measures
 from dj_neuron.figures.nonlinearity import draw_nonlinearity
+from dj_neuron.figures.panel_grid import moved_inside
 from dj_neuron.figures.space_time import draw_space_time, mark_space_time
 from dj_neuron.figures.spatial_map import draw_spatial_map, window_um
 from dj_neuron.figures.strf_panels import draw_strf_frame, mark_frame
@@ -22,8 +23,6 @@ from dj_neuron.figures.words import check_same_neuron, marks_text
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
 _SHEET_IN = (11.0, 8.6)
@@ -65,13 +64,13 @@ def receptive_field_picture(strf: Strf, field: ReceptiveFieldResult) -> Figure:
         ((_LEFT_IN, 0.72), "nonlinearity, held-out time", draw_nonlinearity),
         ((4.4, 0.72), "length of the recording", draw_growth),
     ):
-        ax = _axes(figure, *place, *_PLOT_IN)
+        ax = style.axes_in(figure, *place, *_PLOT_IN)
         draw(field, ax)
         figure.text(
             place[0] / _SHEET_IN[0], (place[1] + _PLOT_IN[1] + 0.2) / _SHEET_IN[1], title, fontsize=style.LABEL_PT,
             weight="bold", color=style.INK,
         )  # fmt: skip
-    draw_measures(field, _axes(figure, 7.75, 0.72, _RIGHT_IN - 7.75, 5.06))
+    draw_measures(field, style.axes_in(figure, 7.75, 0.72, _RIGHT_IN - 7.75, 5.06))
     figure.text(left, 0.1 / _SHEET_IN[1], _FOOT, fontsize=style.SMALL_PT, color=style.CONTROL, va="bottom")
     return figure
 
@@ -91,12 +90,12 @@ def strip_delays(strf: Strf, n_delays: int) -> list[int]:
 def _draw_strip(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None:
     n_y, n_x = strf.values.shape[1:]
     if n_y == n_x == 1:
-        ax = _axes(figure, _LEFT_IN, _STRIP_BOTTOM_IN, _STRIP_WIDTH_IN, _STRIP_HEIGHT_IN)
+        ax = style.axes_in(figure, _LEFT_IN, _STRIP_BOTTOM_IN, _STRIP_WIDTH_IN, _STRIP_HEIGHT_IN)
         draw_time_course(strf, ax)
         ax.set_title("")
         return
     if min(n_y, n_x) == 1:
-        ax = draw_space_time(strf, _axes(figure, _LEFT_IN, _STRIP_BOTTOM_IN, _STRIP_WIDTH_IN, _STRIP_HEIGHT_IN))
+        ax = draw_space_time(strf, style.axes_in(figure, _LEFT_IN, _STRIP_BOTTOM_IN, _STRIP_WIDTH_IN, _STRIP_HEIGHT_IN))
         if len(strf.delays_s) == 1:
             return
         mark_space_time(field, strf, ax)
@@ -104,7 +103,7 @@ def _draw_strip(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None
         _draw_frames(figure, strf, field)
     if np.isfinite(strf.values).any():
         limit = style.symmetric_limit(strf.values)
-        slot = _axes(figure, _LEFT_IN + _STRIP_WIDTH_IN + 0.12, _STRIP_BOTTOM_IN, 0.12, _STRIP_HEIGHT_IN)
+        slot = style.axes_in(figure, _LEFT_IN + _STRIP_WIDTH_IN + 0.12, _STRIP_BOTTOM_IN, 0.12, _STRIP_HEIGHT_IN)
         style.contrast_bar(ScalarMappable(Normalize(-limit, limit), style.CONTRAST_MAP), "contrast", cax=slot)
 
 
@@ -118,7 +117,7 @@ def _draw_frames(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> Non
     peak = peak_of(strf)
     for number, delay_idx in enumerate(chosen):
         bottom_in = _STRIP_BOTTOM_IN + (_STRIP_HEIGHT_IN - height_in) / 2
-        ax = _axes(figure, _LEFT_IN + number * pitch_in, bottom_in, width_in, height_in)
+        ax = style.axes_in(figure, _LEFT_IN + number * pitch_in, bottom_in, width_in, height_in)
         draw_strf_frame(strf, delay_idx, ax)
         mark_frame(field, strf, delay_idx, ax)
         if peak is not None and peak[0] == delay_idx:
@@ -136,15 +135,4 @@ def _view_um(field: ReceptiveFieldResult) -> tuple[float, float, float, float]:
     if not field.has_field:
         return 0.0, width_um, 0.0, height_um
     left, right, top, bottom = window_um(field, _STRIP_MARGIN)
-    return *_moved_inside(left, right, width_um), *_moved_inside(top, bottom, height_um)
-
-
-def _moved_inside(first_um: float, last_um: float, end_um: float) -> tuple[float, float]:
-    size_um = min(last_um - first_um, end_um)
-    first_um = min(max(first_um, 0.0), end_um - size_um)
-    return first_um, first_um + size_um
-
-
-def _axes(figure: Figure, left_in: float, bottom_in: float, width_in: float, height_in: float) -> Axes:
-    across, up = _SHEET_IN
-    return figure.add_axes((left_in / across, bottom_in / up, width_in / across, height_in / up))
+    return *moved_inside(left, right, width_um), *moved_inside(top, bottom, height_um)

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.figures.drawable import Drawable
 
 
-def draw_space_time(strf: Strf, ax: Axes, *, limit: float | None = None) -> Axes:
+def draw_space_time(strf: Drawable, ax: Axes, *, limit: float | None = None) -> Axes:
     """Draw contrast over time before the spike and space; a single delay becomes a profile.
 
     Parameters
     ----------
-    strf : Strf
+    strf : Strf or CovarianceFilter
         Of bars: ``(n_delays, 1, n_x)`` or ``(n_delays, n_y, 1)``.
     ax : Axes
         To draw on.
@@ -125,7 +126,7 @@ def space_time_figure(strf: Strf, field: ReceptiveFieldResult | None = None) -> 
     return figure
 
 
-def _space_axis(strf: Strf) -> str:
+def _space_axis(strf: Drawable) -> str:
     n_y, n_x = strf.values.shape[1:]
     if min(n_y, n_x) != 1 or max(n_y, n_x) == 1:
         raise ContractError(f"{strf.label} has {n_y} x {n_x} blocks, expected bars: 1 x n_x or n_y x 1")
@@ -158,7 +159,7 @@ def _name_gaps(ax: Axes, columns_ms: NDArray[np.float64]) -> None:
         reached = max(reached, last)
 
 
-def _draw_profile(strf: Strf, ax: Axes) -> Axes:
+def _draw_profile(strf: Drawable, ax: Axes) -> Axes:
     space = _space_axis(strf)
     profile, error = strf.values.ravel(), strf.standard_error.ravel()
     centres_um = (np.arange(profile.size) + 0.5) * strf.block_size_um["xy".index(space)]
@@ -176,7 +177,7 @@ def _draw_profile(strf: Strf, ax: Axes) -> Axes:
             centres_um, profile - 2 * error, profile + 2 * error, color=style.FAINT, linewidth=0, alpha=0.6
         )
         ax.plot(profile, centres_um, color=style.INK, linewidth=1)
-    band = style.contrast_label(strf) + ("" if strf.estimator == "ridge" else ", band ±2 SE")
+    band = style.contrast_label(strf) + (", band ±2 SE" if np.isfinite(error).any() else "")
     if space == "x":
         ax.set_xlim(0, length_um)
         style.label_axes(ax, x=_space_label(space), y=band)

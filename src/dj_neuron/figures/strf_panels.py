@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.figures.drawable import Drawable
 
 
-def draw_strf_frame(strf: Strf, delay_idx: int, ax: Axes, limit: float | None = None) -> Axes:
+def draw_strf_frame(strf: Drawable, delay_idx: int, ax: Axes, limit: float | None = None) -> Axes:
     """Draw the STRF at one delay, right way up, in micrometres from the top left corner.
 
     Parameters
     ----------
-    strf : Strf
+    strf : Strf or CovarianceFilter
         Of at least 2 x 2 blocks.
     delay_idx : int
         Place in ``strf.delays_s``.
@@ -160,7 +161,7 @@ def strf_panels(
     return grid.figure
 
 
-def _check(strf: Strf, delay_indices: Sequence[int]) -> None:
+def _check(strf: Drawable, delay_indices: Sequence[int]) -> None:
     n_delays, n_y, n_x = strf.values.shape
     if min(n_y, n_x) < 2:
         raise ContractError(f"{strf.label} has {n_y} x {n_x} blocks, expected at least 2 x 2 for an image per delay")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from dj_neuron.contracts import Strf
+    from dj_neuron.figures.drawable import Drawable
 
 ON = "#b2182b"
 OFF = "#2166ac"
@@ -32,6 +33,8 @@ INK = "#262626"
 FAINT = "#b8b8b8"
 NO_DATA = "#e6e6e6"
 HATCH = "#cfcfcf"
+EXCITATORY = "#1b7837"
+SUPPRESSIVE = "#762a83"
 STIMULUS = "#f3ead6"
 
 TITLE_PT = 11.0
@@ -62,6 +65,12 @@ def delay_text(delay_s: float) -> str:
     """Delay in milliseconds with at most one decimal and a true minus sign."""
     text = f"{delay_s * 1e3:.1f}".removesuffix(".0")
     return ("0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")) + " ms"
+
+
+def axes_in(figure: Figure, left_in: float, bottom_in: float, width_in: float, height_in: float) -> Axes:
+    """Axes at a place in inches from the lower left corner of a figure."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left_in / across, bottom_in / up, width_in / across, height_in / up))
 
 
 def axes_size_in(ax: Axes) -> tuple[float, float]:
@@ -106,8 +115,10 @@ def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(max(1, int(height_in / 0.3)), steps=[1, 2, 5, 10]))
 
 
-def contrast_label(strf: Strf) -> str:
-    """What the colours or the ordinate of an STRF mean."""
+def contrast_label(strf: Drawable) -> str:
+    """What the colours or the ordinate of an estimate mean."""
+    if strf.estimator == "covariance":
+        return "weight (of unit length)"
     if strf.estimator == "ridge":
         return "ridge filter (spikes / frame / contrast)"
     return "STA (contrast)" if strf.centred else "STA (contrast, mean not subtracted)"

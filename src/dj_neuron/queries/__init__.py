@@ -1,5 +1,6 @@
 """Tables to contracts and plain rows: the only door for figures, explorer, export and the command line."""
 
+from dj_neuron.queries.covariances import covariances
 from dj_neuron.queries.estimates import (
     best_neurons,
     counts,
@@ -19,6 +20,7 @@ __all__ = [
     "Tier",
     "best_neurons",
     "counts",
+    "covariances",
     "foreign_keys",
     "join_delays",
     "mosaics",

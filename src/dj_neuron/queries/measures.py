@@ -142,7 +142,7 @@ def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
     restriction
         Anything DataJoint takes, on stimulations and parameters.
     """
-    rows = _restricted(Mosaic.Regularity() * StrfParams(), restriction).to_dicts(order_by="KEY")
+    rows = restricted(Mosaic.Regularity() * StrfParams(), restriction).to_dicts(order_by="KEY")
     for row in sorted(rows, key=lambda row: (*_key_of(row, Mosaic().primary_key), -row["mosaic_polarity"])):
         yield MosaicResult(
             stimulation_id=stimulation_id_of(row),
@@ -166,7 +166,7 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.Neuron().proj("source_label")
     )
     columns_of_strf = ("n_spikes", "source_label", "n_used", *_RULES, *_OF_STRF, *_OF_STIMULATION)
-    strfs = _restricted(sources, restriction).proj(*columns_of_strf)
+    strfs = restricted(sources, restriction).proj(*columns_of_strf)
     found = strfs.to_dicts(order_by="KEY")
     judged, fields, filters, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
     for strf in found:
@@ -177,13 +177,14 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
                 yield {**tested, **own[0], **own[1], **own[2], **own[3]}
 
 
-def _restricted(rows: Any, restriction: Any) -> Any:
+def restricted(rows: Any, restriction: Any) -> Any:
+    """Give the rows under a restriction; raise PipelineError where it is no condition on them."""
     try:
-        restricted = rows & restriction
-        len(restricted)
+        chosen = rows & restriction
+        len(chosen)
     except dj.DataJointError as error:
         raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
-    return restricted
+    return chosen
 
 
 def _rows_of(part: Any, strfs: Any, columns: list[str]) -> Callable[[Row], list[Row]]:
