@@ -23,9 +23,9 @@ from dj_neuron import figures
 from dj_neuron.contracts import Movie, SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
 from dj_neuron.errors import ContractError, PipelineError
 from dj_neuron.figures import TableNode, fresh_folder, style
-from dj_neuron.figures.delay_axis import delay_columns_ms
 from dj_neuron.figures.diagram_layout import layered_layout
 from dj_neuron.figures.folder import MARKER
+from dj_neuron.pictures.delays import delay_columns_ms
 
 RATE_HZ = 59.9815
 STIMULATION = StimulationId("KO (chx10)", datetime.date(2008, 6, 6), 1, 2)

@@ -27,15 +27,15 @@ from dj_neuron.contracts import (
 )
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.field_marks import block_outline, fit_ellipse
+from dj_neuron.figures.field_marks import fit_ellipse
 from dj_neuron.figures.gallery import draw_gallery, with_most_delays
-from dj_neuron.figures.growth import growth_text, minutes_text
 from dj_neuron.figures.measures_table import table_rows
-from dj_neuron.figures.mosaic import missing_text
 from dj_neuron.figures.overview import size_um
 from dj_neuron.figures.receptive_field_picture import strip_delays
-from dj_neuron.figures.words import number_text
 from dj_neuron.ingest import ingest_session
+from dj_neuron.pictures.marks import block_outline
+from dj_neuron.pictures.places import missing_text
+from dj_neuron.pictures.words import growth_text, minutes_text, number_text
 from dj_neuron.strf import FieldShape
 
 RATE_HZ = 50.0

@@ -29,7 +29,8 @@ from dj_neuron.figures.stills import movie_stills
 from dj_neuron.figures.strf_panels import draw_strf_frame, strf_panels
 from dj_neuron.figures.strf_picture import strf_picture
 from dj_neuron.figures.style import contrast_bar, scale_bar, symmetric_limit
-from dj_neuron.figures.time_course import draw_time_course, peak_of, time_course_figure
+from dj_neuron.figures.time_course import draw_time_course, time_course_figure
+from dj_neuron.pictures.marks import peak_of
 
 __all__ = [
     "TableEdge",

@@ -12,12 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis
+from dj_neuron.figures.delay_axis import set_delay_axis
 from dj_neuron.figures.field_marks import outline_bars, outline_blocks
 from dj_neuron.figures.panel_grid import moved_inside
 from dj_neuron.figures.space_time import draw_space_time
 from dj_neuron.figures.strf_panels import draw_strf_frame
-from dj_neuron.figures.words import number_text, wrapped
+from dj_neuron.pictures.delays import delay_columns_ms
+from dj_neuron.pictures.words import number_text, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis
-from dj_neuron.figures.words import POLARITY, measure, measure_text, polarity_of, reason_of, wrapped
+from dj_neuron.figures.delay_axis import set_delay_axis
+from dj_neuron.pictures.delays import delay_columns_ms
+from dj_neuron.pictures.words import POLARITY, measure, measure_text, polarity_of, reason_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

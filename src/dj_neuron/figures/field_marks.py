@@ -10,15 +10,15 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, spread_columns
-from dj_neuron.figures.words import measure, significant_at
+from dj_neuron.pictures.marks import bars_outline, blocks_outline, ellipse_of, significant_bars
+from dj_neuron.pictures.words import measure, significant_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
-    from dj_neuron.figures.drawable import Drawable
+    from dj_neuron.pictures.drawable import Drawable
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
@@ -29,26 +29,6 @@ SIGMA_STYLES: dict[int, Any] = {1: "solid", 2: (0, (3, 2))}
 def halo(width: float = 2.2) -> list[AbstractPathEffect]:
     """White around lines and words, so that they stand out from any colour."""
     return [withStroke(linewidth=width, foreground="white")]
-
-
-def block_outline(mask: Mask, x_edges: Floats, y_edges: Floats) -> Floats:
-    """Border between the blocks of a mask and all others, ``(n_segments, 2 ends, 2)`` in the unit of the edges.
-
-    Parameters
-    ----------
-    mask : array (n_y, n_x) of bool
-        Beyond it nothing is True.
-    x_edges : array (n_x + 1,)
-        Borders of the columns.
-    y_edges : array (n_y + 1,)
-        Borders of the rows.
-    """
-    padded = np.pad(np.asarray(mask, np.bool_), 1)
-    row, column = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
-    upright = np.stack([x_edges[column], y_edges[row], x_edges[column], y_edges[row + 1]], axis=-1)
-    row, column = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
-    level = np.stack([x_edges[column], y_edges[row], x_edges[column + 1], y_edges[row]], axis=-1)
-    return np.concatenate([upright, level]).reshape(-1, 2, 2)
 
 
 def draw_significant_blocks(field: ReceptiveFieldResult, delay_s: float, ax: Axes) -> Axes:
@@ -63,29 +43,17 @@ def outline_blocks(
     mask: Mask, block_size_um: tuple[float, float], ax: Axes, *, label: str = "significant", colour: str = style.INK
 ) -> Axes:
     """Outline the blocks of a mask, ``(n_y, n_x)``, on Axes in micrometres."""
-    n_y, n_x = mask.shape
-    x_um, y_um = np.arange(n_x + 1.0) * block_size_um[0], np.arange(n_y + 1.0) * block_size_um[1]
-    return _draw_outline(block_outline(mask, x_um, y_um), ax, label, colour)
+    return _draw_outline(blocks_outline(mask, block_size_um), ax, label, colour)
 
 
 def draw_significant_bars(field: ReceptiveFieldResult, strf: Strf, ax: Axes) -> Axes:
     """Outline the significant delays and bars on the Axes of an STRF's space-time image."""
-    mask = np.zeros((len(strf.delays_s), field.region.size))
-    for delay_idx, delay_s in enumerate(strf.delays_s):
-        found = significant_at(field, float(delay_s))
-        if found is not None:
-            mask[delay_idx] = found.ravel()
-    return outline_bars(mask, strf, ax)
+    return outline_bars(significant_bars(field, strf), strf, ax)
 
 
-def outline_bars(
-    mask: NDArray[Any], strf: Drawable, ax: Axes, *, label: str = "significant", colour: str = style.INK
-) -> Axes:
-    """Outline where a mask, ``(n_delays, n_bars)``, is more than 0 on the Axes of a space-time image."""
-    size_um = strf.block_size_um[0 if strf.values.shape[1] == 1 else 1]
-    edges_ms, spread = spread_columns(delay_columns_ms(strf.delays_s, strf.frame_rate_hz), np.asarray(mask, np.float64))
-    edges_um = np.arange(mask.shape[1] + 1.0) * size_um
-    return _draw_outline(block_outline(spread.T > 0, edges_ms, edges_um), ax, label, colour)
+def outline_bars(mask: Mask, strf: Drawable, ax: Axes, *, label: str = "significant", colour: str = style.INK) -> Axes:
+    """Outline where a mask, ``(n_delays, n_bars)``, is True on the Axes of a space-time image."""
+    return _draw_outline(bars_outline(mask, strf), ax, label, colour)
 
 
 def draw_fit(field: ReceptiveFieldResult, ax: Axes, *, label: bool = True) -> Axes:
@@ -129,11 +97,16 @@ def draw_fit_bands(field: ReceptiveFieldResult, ax: Axes) -> Axes:
 
 def fit_ellipse(field: ReceptiveFieldResult, n_sigma: float, **patch: Any) -> Ellipse | None:
     """Ellipse of a field at `n_sigma`; None where its place or size is not known."""
-    names = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
-    x_um, y_um, major_um, minor_um, angle_deg = (measure(field, name) for name in names)
-    if not np.isfinite([x_um, y_um, major_um, minor_um, angle_deg]).all():
+    found = ellipse_of(field)
+    if found is None:
         return None
-    return Ellipse((x_um, y_um), 2 * n_sigma * major_um, 2 * n_sigma * minor_um, angle=angle_deg, **patch)
+    return Ellipse(
+        (found.x_um, found.y_um),
+        2 * n_sigma * found.major_um,
+        2 * n_sigma * found.minor_um,
+        angle=found.angle_deg,
+        **patch,
+    )
 
 
 def _label_place(angle_deg: float) -> tuple[float, float]:

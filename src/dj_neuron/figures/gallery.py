@@ -21,7 +21,7 @@ from dj_neuron.figures.saving import save
 from dj_neuron.figures.stills import movie_stills
 from dj_neuron.figures.strf_picture import strf_picture
 from dj_neuron.figures.time_course import time_course_figure
-from dj_neuron.figures.words import measure
+from dj_neuron.pictures.words import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

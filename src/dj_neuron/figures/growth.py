@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.figures import style
-from dj_neuron.figures.words import measure, measure_text, number_text, reason_of, wrapped
-from dj_neuron.strf.sufficiency import RELIABILITY_WANTED
+from dj_neuron.pictures.words import growth_text, measure, reason_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,27 +53,3 @@ def draw_growth(field: ReceptiveFieldResult, ax: Axes) -> Axes:
         linespacing=1.35,
     )  # fmt: skip
     return ax
-
-
-def growth_text(field: ReceptiveFieldResult) -> str:
-    """How alike the halves of the recording are, and how long it would have to be."""
-    if not np.isfinite(measure(field, "split_half_r")):
-        return wrapped(reason_of(field, "sufficiency") or "halves cannot be compared")
-    reliability, minutes = measure(field, "reliability"), measure(field, "minutes_needed")
-    lines = [f"split-half correlation {measure_text(field, 'split_half_r')}"]
-    if np.isfinite(reliability):
-        lines[0] += f", reliability {number_text(reliability)}"
-    if not np.isfinite(minutes):
-        lines.append("the halves may agree by chance only")
-    elif reliability >= RELIABILITY_WANTED:
-        lines.append(f"long enough: {RELIABILITY_WANTED:g} after about {minutes_text(minutes)}")
-    else:
-        lines.append(f"record longer: about {minutes_text(minutes)} for {RELIABILITY_WANTED:g} of the whole map")
-    return "\n".join(lines)
-
-
-def minutes_text(minutes: float) -> str:
-    """Write a duration to two digits, in hours from two hours on."""
-    value, unit = (minutes, "minute") if minutes < 120 else (minutes / 60, "hour")
-    text = f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
-    return f"{text} {unit}{'' if text == '1' else 's'}"

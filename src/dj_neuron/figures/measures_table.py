@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.figures import style
-from dj_neuron.figures.words import POLARITY, UNKNOWN, measure, measure_text, polarity_of, wrapped
+from dj_neuron.pictures.words import POLARITY, UNKNOWN, measure, measure_text, polarity_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
 from dj_neuron.figures.field_marks import fit_ellipse, halo
-from dj_neuron.figures.words import POLARITY, measure, number_text, polarity_of, reason_of, wrapped
+from dj_neuron.pictures.places import is_placed, missing_text, neurons_text, regularity_text, screen_of
+from dj_neuron.pictures.words import POLARITY, measure, polarity_of, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +50,13 @@ def draw_mosaic(fields: Sequence[ReceptiveFieldResult], ax: Axes, mosaics: Seque
     with squares. A field without a size has a centre only, one without a centre is not drawn: :func:`missing_text`
     counts these.
     """
-    axes, extent_um = _screen(fields)
+    axes, extent_um = screen_of(fields)
     style.clean_axes(ax, box=axes == "xy")
     if not axes:
         ax.set(xticks=[], yticks=[])
         style.no_data(ax, "full-field stimulus: nothing is known about space")
         return ax
-    placed = [field for field in fields if _is_placed(field, axes)]
+    placed = [field for field in fields if is_placed(field, axes)]
     if axes == "xy":
         _draw_ellipses(placed, extent_um, ax)
     else:
@@ -67,7 +67,7 @@ def draw_mosaic(fields: Sequence[ReceptiveFieldResult], ax: Axes, mosaics: Seque
 
 def mosaic_figure(fields: Sequence[ReceptiveFieldResult], mosaics: Sequence[MosaicResult] = ()) -> Figure:
     """Mosaic of a stimulation with its name above and, in words, the neurons that are missing below."""
-    axes, (width_um, height_um) = _screen(fields)
+    axes, (width_um, height_um) = screen_of(fields)
     width_in = min(8.0, 7.0 * width_um / height_um) if axes == "xy" else 8.0
     height_in = width_in * height_um / width_um if axes == "xy" else 4.5
     title = str(fields[0].stimulation_id)
@@ -77,7 +77,7 @@ def mosaic_figure(fields: Sequence[ReceptiveFieldResult], mosaics: Sequence[Mosa
     ax = figure.add_axes((left, 0.8 / figure_in[1], width_in / figure_in[0], height_in / figure_in[1]))
     draw_mosaic(fields, ax, mosaics)
     extent = "1-sigma ellipses" if axes == "xy" else "centre ±1σ"
-    style.head(figure, left, title, f"receptive fields of {_neurons(len(fields))}, {extent}")
+    style.head(figure, left, title, f"receptive fields of {neurons_text(len(fields))}, {extent}")
     notes = [
         f"{POLARITY[mosaic.polarity]}: {mosaic.reason}"
         for mosaic in mosaics
@@ -89,31 +89,6 @@ def mosaic_figure(fields: Sequence[ReceptiveFieldResult], mosaics: Sequence[Mosa
         color=style.CONTROL, va="top", style="italic",
     )  # fmt: skip
     return figure
-
-
-def missing_text(fields: Sequence[ReceptiveFieldResult]) -> str:
-    """Count the neurons that a mosaic leaves out, by reason; empty where none is."""
-    axes, _ = _screen(fields)
-    missing = [field for field in fields if not (axes and _is_placed(field, axes))]
-    if not missing:
-        return ""
-    reasons = Counter(reason_of(field, "space") or "no centre" for field in missing)
-    return f"{_neurons(len(missing))} without a fit: " + ", ".join(f"{why} ({n})" for why, n in reasons.items())
-
-
-def _screen(fields: Sequence[ReceptiveFieldResult]) -> tuple[str, tuple[float, float]]:
-    """Axes in which the stimulus varies, and width and height of the screen."""
-    if not fields:
-        raise ContractError("no receptive field is given, expected those of one stimulation")
-    seen = {(field.region.shape, field.block_size_um) for field in fields}
-    if len(seen) > 1:
-        raise ContractError(f"fields have blocks and sizes {sorted(seen)}, expected those of one stimulation")
-    n_y, n_x = fields[0].region.shape
-    return "x" * (n_x > 1) + "y" * (n_y > 1), fields[0].extent_um
-
-
-def _is_placed(field: ReceptiveFieldResult, axes: str) -> bool:
-    return all(np.isfinite(measure(field, f"centre_{axis}_um")) for axis in axes)
 
 
 def _draw_ellipses(placed: list[ReceptiveFieldResult], extent_um: tuple[float, float], ax: Axes) -> None:
@@ -188,17 +163,3 @@ def _handle(polarity: int | None, n_fields: int, mosaics: Sequence[MosaicResult]
         [], [], color=style.polarity_colour(polarity), linestyle=_LINES[polarity], marker=_MARKS[polarity],
         markersize=3.5, linewidth=1.1, label=words,
     )  # fmt: skip
-
-
-def regularity_text(mosaic: MosaicResult) -> str:
-    """Regularity index beside that of random points, and how often these are as regular; empty without one."""
-    index, random, p_random = (
-        mosaic.measures.get(name) for name in ("regularity_index", "random_regularity_index", "p_random")
-    )
-    if index is None or random is None or p_random is None:
-        return ""
-    return f", regularity index {number_text(index)} (random {number_text(random)}, p = {p_random:.2g})"
-
-
-def _neurons(n: int) -> str:
-    return f"{n} neuron{'' if n == 1 else 's'}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.figures import style
-from dj_neuron.figures.words import measure, measure_text, polarity_of, reason_of, wrapped
+from dj_neuron.pictures.words import measure, measure_text, polarity_of, reason_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.words import measure, polarity_of
+from dj_neuron.pictures.words import measure, polarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,8 +18,9 @@ from dj_neuron.figures.panel_grid import moved_inside
 from dj_neuron.figures.space_time import draw_space_time, mark_space_time
 from dj_neuron.figures.spatial_map import draw_spatial_map, window_um
 from dj_neuron.figures.strf_panels import draw_strf_frame, mark_frame
-from dj_neuron.figures.time_course import draw_time_course, peak_of
-from dj_neuron.figures.words import check_same_neuron, marks_text
+from dj_neuron.figures.time_course import draw_time_course
+from dj_neuron.pictures.marks import peak_of
+from dj_neuron.pictures.words import check_same_neuron, marks_text
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA
 
 if TYPE_CHECKING:

@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis, spread_columns
+from dj_neuron.figures.delay_axis import set_delay_axis
 from dj_neuron.figures.field_marks import draw_fit_bands, draw_significant_bars
 from dj_neuron.figures.time_course import draw_time_course
-from dj_neuron.figures.words import check_same_neuron, marks_text
+from dj_neuron.pictures.delays import delay_columns_ms, spread_columns
+from dj_neuron.pictures.words import check_same_neuron, marks_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
-    from dj_neuron.figures.drawable import Drawable
+    from dj_neuron.pictures.drawable import Drawable
 
 
 def draw_space_time(strf: Drawable, ax: Axes, *, limit: float | None = None) -> Axes:

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from dj_neuron.figures import style
 from dj_neuron.figures.field_marks import SIGMA_STYLES, draw_fit, halo
-from dj_neuron.figures.words import measure, polarity_of, reason_of, sign_of, wrapped
+from dj_neuron.pictures.words import measure, polarity_of, reason_of, sign_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
 from dj_neuron.figures.field_marks import draw_fit, draw_significant_blocks
 from dj_neuron.figures.panel_grid import panel_grid
-from dj_neuron.figures.time_course import peak_of
-from dj_neuron.figures.words import check_same_neuron, marks_text
+from dj_neuron.pictures.marks import peak_of
+from dj_neuron.pictures.words import check_same_neuron, marks_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
-    from dj_neuron.figures.drawable import Drawable
+    from dj_neuron.pictures.drawable import Drawable
 
 
 def draw_strf_frame(strf: Drawable, delay_idx: int, ax: Axes, limit: float | None = None) -> Axes:

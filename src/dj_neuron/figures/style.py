@@ -9,11 +9,26 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
+
+from dj_neuron.pictures.colours import (
+    CONTROL,
+    EXCITATORY,
+    FAINT,
+    HATCH,
+    INK,
+    NO_DATA,
+    OFF,
+    ON,
+    STIMULUS,
+    SUPPRESSIVE,
+    polarity_colour,
+    symmetric_limit,
+)
+from dj_neuron.pictures.words import contrast_label, delay_text, spikes_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,21 +36,40 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.text import Text
-    from numpy.typing import ArrayLike
 
-    from dj_neuron.contracts import Strf
-    from dj_neuron.figures.drawable import Drawable
 
-ON = "#b2182b"
-OFF = "#2166ac"
-CONTROL = "#767676"
-INK = "#262626"
-FAINT = "#b8b8b8"
-NO_DATA = "#e6e6e6"
-HATCH = "#cfcfcf"
-EXCITATORY = "#1b7837"
-SUPPRESSIVE = "#762a83"
-STIMULUS = "#f3ead6"
+__all__ = [
+    "CONTRAST_MAP",
+    "CONTROL",
+    "EXCITATORY",
+    "FAINT",
+    "HATCH",
+    "INK",
+    "LABEL_PT",
+    "NO_DATA",
+    "OFF",
+    "ON",
+    "SMALL_PT",
+    "STIMULUS",
+    "SUPPRESSIVE",
+    "TICK_PT",
+    "TITLE_PT",
+    "axes_in",
+    "axes_size_in",
+    "clean_axes",
+    "contrast_bar",
+    "contrast_label",
+    "delay_text",
+    "head",
+    "label_axes",
+    "micrometre_ticks",
+    "no_data",
+    "polarity_colour",
+    "scale_bar",
+    "spikes_text",
+    "symmetric_limit",
+    "text_width_in",
+]
 
 TITLE_PT = 11.0
 LABEL_PT = 9.0
@@ -44,27 +78,6 @@ SMALL_PT = 7.5
 
 # ON (brighter than the mean) is warm, OFF is cold; red against blue survives the common colour blindnesses
 CONTRAST_MAP: Colormap = mpl.colormaps["RdBu_r"].with_extremes(bad=NO_DATA)
-
-
-def polarity_colour(polarity: int | None) -> str:
-    """Warm for ON, cold for OFF, ink where it is not known."""
-    return INK if polarity is None else ON if polarity > 0 else OFF
-
-
-def symmetric_limit(*values: ArrayLike) -> float:
-    """Largest finite absolute value, for a scale from -limit to +limit; 1 where there is none above 0."""
-    largest = 0.0
-    for array in values:
-        finite = np.abs(np.asarray(array, np.float64))
-        finite = finite[np.isfinite(finite)]
-        largest = max(largest, float(finite.max(initial=0.0)))
-    return largest if largest > 0 else 1.0
-
-
-def delay_text(delay_s: float) -> str:
-    """Delay in milliseconds with at most one decimal and a true minus sign."""
-    text = f"{delay_s * 1e3:.1f}".removesuffix(".0")
-    return ("0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")) + " ms"
 
 
 def axes_in(figure: Figure, left_in: float, bottom_in: float, width_in: float, height_in: float) -> Axes:
@@ -113,23 +126,6 @@ def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
     """Round numbers on both axes, no more than a panel of this size has room for."""
     ax.xaxis.set_major_locator(MaxNLocator(max(1, int(width_in / 0.5)), steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(max(1, int(height_in / 0.3)), steps=[1, 2, 5, 10]))
-
-
-def contrast_label(strf: Drawable) -> str:
-    """What the colours or the ordinate of an estimate mean."""
-    if strf.estimator == "covariance":
-        return "weight (of unit length)"
-    if strf.estimator == "ridge":
-        return "ridge filter (spikes / frame / contrast)"
-    return "STA (contrast)" if strf.centred else "STA (contrast, mean not subtracted)"
-
-
-def spikes_text(strf: Strf) -> str:
-    """Spikes of the neuron and how many of them count, over all delays."""
-    least, most = int(strf.ledger.n_used.min()), int(strf.ledger.n_used.max())
-    used = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    plural = "" if strf.n_spikes == 1 else "s"
-    return f"{strf.n_spikes:,} spike{plural}, {used} used per delay"
 
 
 def contrast_bar(mappable: ScalarMappable, label: str, *, ax: Axes | None = None, cax: Axes | None = None) -> Axes:

@@ -9,34 +9,15 @@ from matplotlib.figure import Figure
 
 from dj_neuron.errors import ContractError
 from dj_neuron.figures import style
-from dj_neuron.figures.delay_axis import delay_columns_ms, set_delay_axis
+from dj_neuron.figures.delay_axis import set_delay_axis
+from dj_neuron.pictures.delays import delay_columns_ms
+from dj_neuron.pictures.marks import peak_of
+from dj_neuron.pictures.words import place_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from dj_neuron.contracts import Strf
-
-
-def peak_of(strf: Strf, block: tuple[int, int] | None = None) -> tuple[int, int, int] | None:
-    """Delay, row and column index of the largest |z| at delays from 0; None where there is no finite z.
-
-    A ridge estimate has no z: there it is the largest absolute value.
-
-    Parameters
-    ----------
-    block : tuple of int, optional
-        Row and column to stay in; default: all blocks.
-    """
-    height = np.abs(np.asarray(strf.values if strf.estimator == "ridge" else strf.z, np.float64))
-    allowed = np.isfinite(height) & (np.asarray(strf.delays_s) >= 0)[:, None, None]
-    if block is not None:
-        here = np.zeros(height.shape[1:], np.bool_)
-        here[block] = True
-        allowed &= here
-    if not allowed.any():
-        return None
-    delay_idx, row, column = np.unravel_index(np.where(allowed, height, -1.0).argmax(), height.shape)
-    return int(delay_idx), int(row), int(column)
 
 
 def draw_time_course(strf: Strf, ax: Axes, block: tuple[int, int] | None = None) -> Axes:
@@ -98,7 +79,7 @@ def draw_time_course(strf: Strf, ax: Axes, block: tuple[int, int] | None = None)
             color=colour,
         )
     ax.margins(y=0.12)
-    ax.set_title(_place_text(strf, block), fontsize=style.TICK_PT, color=style.CONTROL, loc="left", pad=14)
+    ax.set_title(place_text(strf, block), fontsize=style.TICK_PT, color=style.CONTROL, loc="left", pad=14)
     return ax
 
 
@@ -109,14 +90,3 @@ def time_course_figure(strf: Strf, block: tuple[int, int] | None = None) -> Figu
     draw_time_course(strf, figure.add_axes((0.13, 0.15, 0.83, 0.6)), block)
     style.head(figure, 0.13, strf.label, style.spikes_text(strf))
     return figure
-
-
-def _place_text(strf: Strf, block: tuple[int, int]) -> str:
-    n_y, n_x = strf.values.shape[1:]
-    places = []
-    if n_x > 1:
-        places.append(f"x = {(block[1] + 0.5) * strf.block_size_um[0]:.0f} µm")
-    if n_y > 1:
-        places.append(f"y = {(block[0] + 0.5) * strf.block_size_um[1]:.0f} µm")
-    place = "block at " + ", ".join(places) if places else "whole field"
-    return place if strf.estimator == "ridge" else f"{place}, band ±1 SE"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.errors import ContractError
+from dj_neuron.strf.sufficiency import RELIABILITY_WANTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.pictures.drawable import Drawable
 
 POLARITY = {1: "ON", -1: "OFF"}
 UNKNOWN = "\N{EM DASH}"
@@ -85,6 +87,53 @@ def marks_text(field: ReceptiveFieldResult, strf: Strf) -> str:
     return marks
 
 
+def delay_text(delay_s: float) -> str:
+    """Delay in milliseconds with at most one decimal and a true minus sign."""
+    text = f"{delay_s * 1e3:.1f}".removesuffix(".0")
+    return ("0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")) + " ms"
+
+
+def contrast_label(strf: Drawable) -> str:
+    """What the colours or the ordinate of an estimate mean."""
+    if strf.estimator == "covariance":
+        return "weight (of unit length)"
+    if strf.estimator == "ridge":
+        return "ridge filter (spikes / frame / contrast)"
+    return "STA (contrast)" if strf.centred else "STA (contrast, mean not subtracted)"
+
+
+def spikes_text(strf: Strf) -> str:
+    """Spikes of the neuron and how many of them count, over all delays."""
+    least, most = int(strf.ledger.n_used.min()), int(strf.ledger.n_used.max())
+    used = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    plural = "" if strf.n_spikes == 1 else "s"
+    return f"{strf.n_spikes:,} spike{plural}, {used} used per delay"
+
+
+def growth_text(field: ReceptiveFieldResult) -> str:
+    """How alike the halves of the recording are, and how long it would have to be."""
+    if not np.isfinite(measure(field, "split_half_r")):
+        return wrapped(reason_of(field, "sufficiency") or "halves cannot be compared")
+    reliability, minutes = measure(field, "reliability"), measure(field, "minutes_needed")
+    lines = [f"split-half correlation {measure_text(field, 'split_half_r')}"]
+    if np.isfinite(reliability):
+        lines[0] += f", reliability {number_text(reliability)}"
+    if not np.isfinite(minutes):
+        lines.append("the halves may agree by chance only")
+    elif reliability >= RELIABILITY_WANTED:
+        lines.append(f"long enough: {RELIABILITY_WANTED:g} after about {minutes_text(minutes)}")
+    else:
+        lines.append(f"record longer: about {minutes_text(minutes)} for {RELIABILITY_WANTED:g} of the whole map")
+    return "\n".join(lines)
+
+
+def minutes_text(minutes: float) -> str:
+    """Write a duration to two digits, in hours from two hours on."""
+    value, unit = (minutes, "minute") if minutes < 120 else (minutes / 60, "hour")
+    text = f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
+    return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
 def wrapped(text: str, width: int = 34) -> str:
     """Break a sentence into lines."""
     return "\n".join(textwrap.wrap(text, width))
@@ -98,3 +147,15 @@ def check_same_neuron(strf: Strf, field: ReceptiveFieldResult) -> None:
         raise ContractError(
             f"{field.label}: the field has {field.region.shape} blocks, expected {strf.values.shape[1:]} of the STRF"
         )
+
+
+def place_text(strf: Strf, block: tuple[int, int]) -> str:
+    """Where a block lies, and what the band around its time course is."""
+    n_y, n_x = strf.values.shape[1:]
+    places = []
+    if n_x > 1:
+        places.append(f"x = {(block[1] + 0.5) * strf.block_size_um[0]:.0f} µm")
+    if n_y > 1:
+        places.append(f"y = {(block[0] + 0.5) * strf.block_size_um[1]:.0f} µm")
+    place = "block at " + ", ".join(places) if places else "whole field"
+    return place if strf.estimator == "ridge" else f"{place}, band ±1 SE"
