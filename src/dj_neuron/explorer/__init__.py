@@ -1,0 +1,1 @@
+"""The pipeline as pages in a browser, read-only; ``dj-neuron explore``."""

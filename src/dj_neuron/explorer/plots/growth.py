@@ -1,0 +1,57 @@
+"""Whether a recording was long enough for a neuron: the height of its peak against minutes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dj_neuron.explorer.plots.theme import FAINT_LINE, as_lines, new_figure, note, told
+from dj_neuron.pictures.colours import CONTROL, INK
+from dj_neuron.pictures.words import growth_text, measure, reason_of, wrapped
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from dj_neuron.contracts import ReceptiveFieldResult
+
+
+def growth(field: ReceptiveFieldResult) -> go.Figure:
+    """Draw the z of the final peak over growing parts of the recording, and say what a longer one would give.
+
+    Returns
+    -------
+    Figure
+        Of the trace ``peak`` with the correlation of the maps as its customdata; the dashed line is what a peak must
+        exceed to be significant. The reason in words where there is no peak to follow.
+    """
+    found = field.growth
+    if found is None or not np.isfinite(found.peak_z).any():
+        return told(as_lines(wrapped(reason_of(field, "sufficiency") or "no peak to follow over minutes")))
+    words = as_lines(growth_text(field))
+    figure = new_figure(margin={"l": 56, "r": 12, "t": 24 + 14 * (words.count("<br>") + 1), "b": 44})
+    figure.add_hline(y=0, line=FAINT_LINE, layer="below")
+    threshold_z = measure(field, "threshold_z")
+    if np.isfinite(threshold_z):
+        figure.add_hline(
+            y=threshold_z,
+            line={"color": CONTROL, "width": 1, "dash": "4px,3px"},
+            layer="below",
+            name="threshold",
+            annotation={"text": "significant above", "font": {"size": 11, "color": CONTROL}},
+            annotation_position="top left",
+        )
+    figure.add_scatter(
+        x=found.minutes,
+        y=found.peak_z,
+        customdata=found.map_r,
+        mode="lines+markers",
+        line={"color": INK, "width": 1.6},
+        marker={"size": 6},
+        hovertemplate="%{x:.3g} min<br>z = %{y:.1f}<br>map like the final one: r = %{customdata:.2f}<extra></extra>",
+        name="peak",
+    )
+    note(figure, words, color=INK)
+    figure.update_xaxes(title_text="recording (min)", range=[0, float(found.minutes.max()) * 1.04])
+    figure.update_yaxes(title_text="z of the peak", rangemode="tozero", nticks=6)
+    return figure
