@@ -333,6 +333,25 @@ def figures(options: _Options, out: Path, best: int, neuron: tuple[int, ...], wh
     click.echo(f"{len(pictures)} pictures in {out}")
 
 
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0 takes a free one.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.pass_obj
+def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
+    """Look at everything in a browser, until Ctrl+C; nothing can be changed there."""
+    import webbrowser
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        _say("Ctrl+C ends it")
+        if not no_browser:
+            webbrowser.open(address)
+
+    with options.pipeline() as pipeline:
+        pipeline.explore(host, port, ready=ready)
+
+
 @cli.group()
 def export() -> None:
     """Write results to files for other programs."""

@@ -12,6 +12,7 @@ from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.database import open_database
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.readers import read_sessions
+from dj_neuron.thread_connections import ThreadConnections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -211,6 +212,41 @@ class Pipeline:
         from dj_neuron.figures.gallery import draw_gallery  # noqa: PLC0415
 
         return draw_gallery(out_dir, n_best=n_best, neuron_ids=neuron_ids, restriction=restriction, progress=progress)
+
+    def explore(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Serve the pipeline as pages for a browser, read-only, until the process is told to end; then close it.
+
+        Parameters
+        ----------
+        host, port
+            Where to listen; port 0 takes a free one.
+        ready : callable, optional
+            Called with the address when it can be opened.
+
+        Raises
+        ------
+        PipelineError
+            If the packages of the extra ``explorer`` are not installed, or the address cannot be listened on.
+        """
+        self._check_open()
+        # Dash is another second of import time
+        from dj_neuron.explorer.server import serve  # noqa: PLC0415
+
+        connections = ThreadConnections(self._database.connection, self._database.description)
+        pipeline.activate(connections, self._database.prefix)
+        self._database.connection.close()
+        try:
+            queries.load_headings()
+            serve(self._database.description, host, port, ready=ready)
+        finally:
+            connections.close()
+            self.close()
 
     def status(self) -> dict[str, Any]:
         """Give counts, and per computed table how much of it is done."""

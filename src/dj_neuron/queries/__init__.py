@@ -11,28 +11,55 @@ from dj_neuron.queries.estimates import (
     strfs,
     strfs_of,
 )
-from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, preview, table_classes, tables
+from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headings, preview, table_classes, tables
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
+from dj_neuron.queries.neuron_page import (
+    PAGE_COLUMNS,
+    NeuronQuery,
+    ParameterIds,
+    default_parameters,
+    n_neurons,
+    neighbours,
+    neuron_page,
+    parameter_rows,
+)
+from dj_neuron.queries.recordings import SessionInfo, StimulationInfo, recordings, stimulation_infos, totals
+from dj_neuron.queries.state import state_of
 
 __all__ = [
+    "PAGE_COLUMNS",
     "NeuronColumn",
+    "NeuronQuery",
+    "ParameterIds",
+    "SessionInfo",
+    "StimulationInfo",
     "TableInfo",
     "Tier",
     "best_neurons",
     "counts",
     "covariances",
+    "default_parameters",
     "foreign_keys",
     "join_delays",
+    "load_headings",
     "mosaics",
+    "n_neurons",
+    "neighbours",
     "neuron_columns",
+    "neuron_page",
     "neuron_table",
+    "parameter_rows",
     "peaks",
     "preview",
     "receptive_fields",
+    "recordings",
+    "state_of",
     "stimulation",
     "stimulation_ids",
+    "stimulation_infos",
     "strfs",
     "strfs_of",
     "table_classes",
     "tables",
+    "totals",
 ]

@@ -32,10 +32,15 @@ def counts() -> dict[str, int]:
         "stimulations": len(experiment.Stimulation()),
         "neurons": len(experiment.Neuron()),
         "spike_trains": len(trains),
-        "spikes": int(sum(trains.to_arrays("n_spikes"))),
+        "spikes": n_spikes(),
         "parameter_rows": len(StrfParams()),
         "strfs": len(StrfEstimation.Strf()),
     }
+
+
+def n_spikes() -> int:
+    """Count the spikes of all neurons during all stimulations."""
+    return int(dj.U().aggr(experiment.SpikeTrain(), n="COALESCE(SUM(n_spikes), 0)").fetch1("n"))
 
 
 def stimulation_ids(restriction: Any = True) -> list[StimulationId]:

@@ -70,6 +70,12 @@ def foreign_keys() -> list[tuple[str, str, bool]]:
     ]
 
 
+def load_headings() -> None:
+    """Load what DataJoint otherwise loads at first use, where threads would come upon it half loaded."""
+    for _, table in table_classes():
+        table().heading.names  # noqa: B018
+
+
 def table_classes() -> Iterator[tuple[str, Any]]:
     """Give schema name and class of every table, parents before children."""
     for module in SCHEMA_MODULES.values():

@@ -126,12 +126,16 @@ def receptive_fields(restriction: Any = True) -> Iterator[ReceptiveFieldResult]:
         Anything DataJoint takes, on stimulations, neurons, parameters and peaks: ``{"neuron_id": 3}``, a condition as
         text, a list of keys.
     """
-    minutes = {_key_of(row, _ESTIMATION_KEY): row["minutes"] for row in Sufficiency().to_dicts()}
+    minutes: dict[tuple[Any, ...], Any] = {}
     plain = [name for part in _PARTS for name in _plain(part)]
     measured = [name for name in ("n_spikes", "n_used", *_OF_STRF, *plain) if _is_measure(name)]
     for row in _joined(restriction, _all_columns):
         if row["region"] is not None:
-            yield _receptive_field(row, measured, minutes.get(_key_of(row, _ESTIMATION_KEY)))
+            estimation = _key_of(row, _ESTIMATION_KEY)
+            if estimation not in minutes:
+                found = (Sufficiency() & dict(zip(_ESTIMATION_KEY, estimation, strict=True))).to_arrays("minutes")
+                minutes[estimation] = found[0] if len(found) else None
+            yield _receptive_field(row, measured, minutes[estimation])
 
 
 def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
