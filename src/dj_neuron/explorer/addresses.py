@@ -13,8 +13,6 @@ from dj_neuron.errors import DjNeuronError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PageName = Literal["start", "stimulation", "neuron", "pipeline"]
-
 
 class AddressError(DjNeuronError):
     """An address that leads nowhere."""
@@ -24,7 +22,7 @@ class AddressError(DjNeuronError):
 class Place:
     """What an address points at: a page, and on it a stimulation and a neuron."""
 
-    page: PageName
+    page: Literal["start", "stimulation", "neuron", "pipeline"]
     stimulation_id: StimulationId | None = None
     neuron_id: int | None = None
 

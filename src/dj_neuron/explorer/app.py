@@ -10,7 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dj_neuron.explorer import pages
 from dj_neuron.explorer.addresses import place_of, values_of
 from dj_neuron.explorer.failures import told_in_words
-from dj_neuron.explorer.pages import neuron, pipeline, table
+from dj_neuron.explorer.pages import estimates, pipeline, spikes, stimulation, table
 
 if TYPE_CHECKING:
     from dj_neuron.explorer.parts import Page
@@ -52,7 +52,7 @@ def create_app(description: str) -> Dash:
     app.clientside_callback(
         ClientsideFunction("explorer", "arrived"), Output("arrived", "data"), Input("shown", "data")
     )
-    for part in (table, neuron, pipeline):
+    for part in (table, estimates, spikes, stimulation, pipeline):
         part.register(app)
     return app
 

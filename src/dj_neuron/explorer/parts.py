@@ -13,6 +13,8 @@ from dj_neuron.explorer.addresses import stimulation_path
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from plotly.graph_objects import Figure
+
     from dj_neuron.contracts import StimulationId
 
 UNKNOWN = "\N{EM DASH}"
@@ -80,8 +82,19 @@ def notice(*children: Any) -> html.Div:
     return html.Div(list(children), className="notice")
 
 
-def trail(stimulation_id: StimulationId) -> html.Nav:
-    """Where a page lies: all neurons, the stimulation."""
+def graph(name: str, figure: Figure, size: str, words: str) -> html.Div:
+    """A figure in a box of fixed height, described in words for those who do not see it."""
+    drawn = dcc.Graph(
+        id=name,
+        figure=figure,
+        responsive=True,
+        config={"displaylogo": False, "displayModeBar": False, "scrollZoom": False},
+    )
+    return html.Div(drawn, className=f"graph {size}", role="figure", **{"aria-label": words})
+
+
+def trail(stimulation_id: StimulationId, *, is_here: bool = False) -> html.Nav:
+    """Where a page lies: all neurons, the stimulation, which is a link unless the page is its own."""
     one = stimulation_id
     words = (
         f"{one.subject_name} · {one.session_date} · sample {one.sample_number} · stimulation {one.stimulation_number}"
@@ -90,7 +103,7 @@ def trail(stimulation_id: StimulationId) -> html.Nav:
         [
             dcc.Link("All neurons", href="/"),
             html.Span("›", **{"aria-hidden": "true"}),
-            dcc.Link(words, href=stimulation_path(one)),
+            html.Span(words) if is_here else dcc.Link(words, href=stimulation_path(one)),
         ],
         className="trail",
         **{"aria-label": "Where you are"},

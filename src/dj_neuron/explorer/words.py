@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
+
+from dj_neuron.figures.words import POLARITY, measure, measure_text, polarity_of
 
 _ESTIMATORS = {"sta": "average", "ridge": "ridge"}
 
 if TYPE_CHECKING:
+    from dj_neuron.contracts import ReceptiveFieldResult, SpikeTrain, Strf
     from dj_neuron.queries import StimulationInfo
 
 
@@ -43,3 +47,45 @@ def delay_text(delay_s: float) -> str:
     """Write a delay in milliseconds with a true minus sign."""
     text = f"{delay_s * 1e3:.1f}".removesuffix(".0").replace("-", "\N{MINUS SIGN}")
     return f"{text} ms"
+
+
+def delay_words(delay_s: float) -> str:
+    """Say when, seen from the spike; the browser says the same while it moves through the delays."""
+    if delay_s < 0:
+        return f"{delay_text(-delay_s)} after the spike: noise only"
+    return f"{delay_text(delay_s)} before the spike" if delay_s > 0 else "at the spike"
+
+
+def finding(train: SpikeTrain, strf: Strf | None, field: ReceptiveFieldResult | None) -> str:
+    """Say in a sentence or two what was found, or why nothing was."""
+    if not train.n_spikes:
+        return "Silent: no spike during this stimulation, so there is nothing to estimate."
+    spikes = "1 spike" if train.n_spikes == 1 else f"{train.n_spikes:,} spikes"
+    if strf is None:
+        return f"{spikes}; no STRF was computed yet."
+    if field is None:
+        kind = "ridge estimate, which is not judged" if strf.estimator == "ridge" else "average, not judged yet"
+        return f"{spikes}: {kind}."
+    chance = f"p = {measure(field, 'p_value'):.2g}, q = {measure(field, 'q_value'):.2g}"
+    if not field.has_field:
+        reason = field.reasons.get("significance")
+        return f"{spikes}; {reason}." if reason else f"{spikes}; no block stands out from chance ({chance})."
+    name = POLARITY.get(polarity_of(field) or 0)
+    parts = [f"A significant {name} field" if name else "A significant field of unknown polarity"]
+    parts[0] += f" ({chance})"
+    places = [f"{axis} {measure_text(field, f'centre_{axis}_um')} µm" for axis in field.axes if _is_known(field, axis)]
+    if places:
+        parts.append("centred at " + ", ".join(places))
+    if _is_number(measure(field, "time_to_peak_s")):
+        parts.append(f"peaking {measure_text(field, 'time_to_peak_s', 1e3)} ms before the spike")
+    if _is_number(measure(field, "test_correlation")):
+        parts.append(f"predicting held-out counts with r = {measure(field, 'test_correlation'):.2f}")
+    return f"{', '.join(parts)}; {spikes}."
+
+
+def _is_known(field: ReceptiveFieldResult, axis: str) -> bool:
+    return _is_number(measure(field, f"centre_{axis}_um"))
+
+
+def _is_number(value: float) -> bool:
+    return math.isfinite(value)

@@ -11,6 +11,7 @@ from dj_neuron.queries.estimates import (
     strfs,
     strfs_of,
 )
+from dj_neuron.queries.jobs import JobErrors, job_errors
 from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headings, preview, table_classes, tables
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
 from dj_neuron.queries.neuron_page import (
@@ -28,6 +29,7 @@ from dj_neuron.queries.state import state_of
 
 __all__ = [
     "PAGE_COLUMNS",
+    "JobErrors",
     "NeuronColumn",
     "NeuronQuery",
     "ParameterIds",
@@ -40,6 +42,7 @@ __all__ = [
     "covariances",
     "default_parameters",
     "foreign_keys",
+    "job_errors",
     "join_delays",
     "load_headings",
     "mosaics",

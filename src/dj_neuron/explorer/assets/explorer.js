@@ -58,6 +58,105 @@
     }
   });
 
+  /* -- the STRF: every delay is in the browser already -- */
+
+  const note = (changes) => {
+    /* the address follows what is looked at, without a step of the back button for each */
+    const values = new URLSearchParams(window.location.search);
+    for (const [name, value] of Object.entries(changes)) values.set(name, value);
+    window.history.replaceState(window.history.state, "", `?${values}`);
+  };
+
+  const plotIn = (id) => document.querySelector(`#${id} .js-plotly-plot`);
+
+  const delayWords = (ms) => {
+    const text = `${Math.abs(ms).toFixed(1).replace(/\.0$/, "")} ms`;
+    if (ms < 0) return `${text} after the spike: noise only`;
+    return ms > 0 ? `${text} before the spike` : "at the spike";
+  };
+
+  const nearest = (delays, ms) =>
+    delays.reduce((best, delay, index) => (Math.abs(delay - ms) < Math.abs(delays[best] - ms) ? index : best), 0);
+
+  const drawDelay = (frame, index, overlays) => {
+    const picture = plotIn(`strf-${frame.side}`);
+    if (picture) window.Plotly.restyle(picture, { z: [frame.values[index]] }, [0]);
+  };
+
+  const play = () => {
+    const button = document.querySelector("#play");
+    if (!button) return;
+    if (play.timer) {
+      window.clearInterval(play.timer);
+      play.timer = null;
+      button.textContent = "\u25b6 Play";
+      return;
+    }
+    button.textContent = "\u275a\u275a Pause";
+    play.timer = window.setInterval(() => {
+      const slider = document.querySelector("#delay");
+      if (!slider || !document.body.contains(button)) {
+        window.clearInterval(play.timer);
+        play.timer = null;
+        return;
+      }
+      /* towards the spike, as time runs: from the longest delay down */
+      const at = Number(slider.value) - 1;
+      window.dash_clientside.set_props("delay", { value: at < Number(slider.min) ? Number(slider.max) : at });
+    }, 160);
+  };
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#play")) play();
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("select.beside")) go({ with_neuron: event.target.value });
+  });
+
+  const reached = (data) => (data && data.points && data.points.length ? data.points[0] : null);
+
+  /* -- the table: plain elements, whose texts are never taken for HTML -- */
+
+  const element = (name, attributes, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) if (value) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  };
+
+  const link = (pathname, search, attributes, ...children) => {
+    const made = element("a", { href: `${pathname}${search}`, ...attributes }, ...children);
+    made.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+      event.preventDefault();
+      window.dash_clientside.set_props("url", { pathname, search: search === "?" ? "" : search });
+    });
+    return made;
+  };
+
+  const ARROWS = { ascending: "\u25b2", descending: "\u25bc", none: "" };
+
+  const head = (one) => {
+    const attributes = { scope: "col", class: one.isLeft ? "left" : "", "aria-sort": one.sorted };
+    if (!one.search) return element("th", attributes, one.text);
+    const arrow = element("span", { class: "arrow", "aria-hidden": "true" }, ARROWS[one.sorted]);
+    return element("th", attributes, link(window.location.pathname, one.search, { title: one.title }, one.text, arrow));
+  };
+
+  const row = (one) => {
+    const name = element("th", { scope: "row", class: "left" }, link(one.pathname, one.search, { class: "row-link" }, one.number));
+    if (one.label) name.append(element("span", { class: "label" }, one.label));
+    const made = element("tr", {}, name);
+    if (one.recording) made.append(element("td", { class: "left recording" }, one.recording));
+    for (const text of one.cells) {
+      const isBadge = text === "ON" || text === "OFF";
+      const inside = isBadge ? element("span", { class: `badge ${text.toLowerCase()}` }, text) : text;
+      made.append(element("td", { class: text === "\u2014" ? "unknown" : "" }, inside));
+    }
+    return made;
+  };
+
   let arrivedAt = null;
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explorer: {
@@ -72,6 +171,53 @@
         }
         arrivedAt = here;
         return here;
+      },
+      drawRows: (data) => {
+        if (!data) return window.dash_clientside.no_update;
+        const table = element(
+          "table",
+          { class: "neurons" },
+          element("thead", {}, element("tr", {}, ...data.heads.map(head))),
+          element("tbody", {}, ...data.rows.map(row)),
+        );
+        document.querySelector("#drawn-rows").replaceChildren(table);
+        return "scroll";
+      },
+      showDelay: (index, overlays, frames) => {
+        if (!frames || !frames.length) return window.dash_clientside.no_update;
+        const ms = frames[0].delays_ms[index];
+        for (const frame of frames) drawDelay(frame, nearest(frame.delays_ms, ms), overlays);
+        note({ delay: Math.round(ms * 100) / 100 });
+        return delayWords(ms);
+      },
+      blockChosen: (block, frames) => {
+        if (!block) return window.dash_clientside.no_update;
+        note({ block: block.join(",") });
+        return block;
+      },
+      spikeChosen: (data) => {
+        const point = reached(data);
+        if (!point || point.customdata === undefined) return window.dash_clientside.no_update;
+        return Number([point.customdata].flat()[0]);
+      },
+      openNeuron: (data, className) => {
+        const point = reached(data);
+        if (point && point.customdata !== undefined) {
+          const path = window.location.pathname.replace(/^\/stimulation\//, "/neuron/");
+          const row = new URLSearchParams(window.location.search).get("row");
+          const search = row ? `?row=${row}` : "";
+          window.dash_clientside.set_props("url", { pathname: `${path}/${[point.customdata].flat()[0]}`, search });
+        }
+        return className || "";
+      },
+      narrow: (data, className, id) => {
+        if (data && data.range && data.range.x) {
+          const name = id.replace("distribution-", "");
+          const scale = Number(document.querySelector(`.filter-form option[value=${name}]`).dataset.scale);
+          const ends = data.range.x.map((end) => Number((end / scale).toPrecision(4))).sort((a, b) => a - b);
+          go({ [name]: ends.join("..") });
+        }
+        return className || "";
       },
       go,
     },

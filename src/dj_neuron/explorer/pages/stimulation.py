@@ -1,13 +1,138 @@
-"""The tables of the stimulation, and how far they are computed."""
+"""One stimulation: the mosaic of its receptive fields, distributions, and its neurons."""
 
 from __future__ import annotations
-from dash import html
-from dj_neuron.explorer.parts import Page
+
+from typing import TYPE_CHECKING, Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html
+
+from dj_neuron import queries
+from dj_neuron.errors import PipelineError
+from dj_neuron.explorer import plots
+from dj_neuron.explorer.addresses import number
+from dj_neuron.explorer.loading import fields_of
+from dj_neuron.explorer.pages import table
+from dj_neuron.explorer.parts import Page, card, count_text, graph, notice, number_text, trail
+from dj_neuron.explorer.words import stimulus_sentence
+from dj_neuron.figures.words import POLARITY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dj_neuron.contracts import MosaicResult, StimulationId
+
+DISTRIBUTIONS = ("peak_z", "test_correlation", "sigma_major_um", "time_to_peak_s")
+_MOST_VALUES = 20_000
 
 
-def register(app):
-    pass
+def register(app: Dash) -> None:
+    """Open a neuron by a click on its field; narrow the table to a range of a distribution."""
+    app.clientside_callback(
+        ClientsideFunction("explorer", "openNeuron"),
+        Output("mosaic", "className"),
+        Input("mosaic", "clickData"),
+        State("mosaic", "className"),
+        prevent_initial_call=True,
+    )
+    for name in DISTRIBUTIONS:
+        app.clientside_callback(
+            ClientsideFunction("explorer", "narrow"),
+            Output(f"distribution-{name}", "className"),
+            Input(f"distribution-{name}", "selectedData"),
+            State(f"distribution-{name}", "className"),
+            State(f"distribution-{name}", "id"),
+            prevent_initial_call=True,
+        )
 
 
-def page(place, values):
-    return Page("Stimulation", html.H1("Stimulation"))
+def page(one: StimulationId, values: Mapping[str, str]) -> Page:
+    """Show the fields of a stimulation, distributions of measures, and the table of its neurons."""
+    key = vars(one)
+    infos = queries.stimulation_infos([key])
+    if not infos:
+        raise PipelineError(f"there is no {one}")
+    parameters = queries.default_parameters(number(values, "row", int))
+    fields, mosaics = fields_of(one, parameters)
+    found = [field for field in fields if field.has_field]
+    head = html.Div(
+        [
+            trail(one, is_here=True),
+            html.Div(
+                [
+                    html.H1(f"{one.subject_name}, {one.session_date}, sample {one.sample_number}"),
+                    html.Span(
+                        f"Stimulation {one.stimulation_number}: {stimulus_sentence(infos[0])}.", className="lead"
+                    ),
+                ],
+                className="title-line",
+            ),
+        ],
+        className="page-head tall",
+    )
+    if not infos[0].n_neurons:
+        return Page(
+            str(one), [head, notice("No neuron was recorded during this stimulation, so there is nothing to show.")]
+        )
+    rows = queries.neuron_page(queries.NeuronQuery(parameters, key=key), limit=_MOST_VALUES)
+    drawn = (
+        graph("mosaic", plots.mosaic(fields, mosaics), "fill", f"Receptive fields of {len(found)} neurons")
+        if found
+        else notice(_why_no_fields(len(fields)))
+    )
+    return Page(
+        f"{one.subject_name}, {one.session_date}, sample {one.sample_number}",
+        [
+            head,
+            html.Div(
+                [
+                    card(
+                        "Mosaic" if infos[0].n_x > 1 and infos[0].n_y > 1 else "Receptive fields",
+                        drawn,
+                        _regularity(mosaics),
+                        note=f"{count_text(len(found), 'field')} of {count_text(len(fields), 'neuron')}"
+                        + ("; click one to open it" if found else ""),
+                        className="mosaic-card",
+                    ),
+                    card(
+                        "Distributions",
+                        html.Div([_distribution(name, rows) for name in DISTRIBUTIONS], className="distributions"),
+                        note="drag over a range to see only its neurons",
+                    ),
+                ],
+                className="two-columns overview",
+            ),
+            html.Div(table.neurons_card(key, values), className="under"),
+        ],
+    )
+
+
+def _why_no_fields(n_judged: int) -> str:
+    if n_judged:
+        return f"None of {count_text(n_judged, 'neuron')} has a significant receptive field here."
+    return "The receptive fields of this stimulation were not computed yet: dj-neuron compute does it."
+
+
+def _distribution(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    column = table.RANGES[name]
+    known = [row[name] for row in rows if row[name] is not None]
+    if not known:
+        return notice(f"{column.title}: not known of any neuron.")
+    figure = plots.distribution(known, column.title, scale=column.scale)
+    words = f"Histogram of {column.title} of {count_text(len(known), 'neuron')}"
+    return graph(f"distribution-{name}", figure, "small", words)
+
+
+def _regularity(mosaics: Sequence[MosaicResult]) -> Any:
+    lines = []
+    for one in mosaics:
+        index, random = one.measures.get("regularity_index"), one.measures.get("random_regularity_index")
+        words = f"{count_text(int(one.measures['n_fields'] or 0), 'field')}"
+        if index is not None:
+            words += f", regularity {number_text(index, 2)} (at random {number_text(random, 2)})"
+        if one.measures.get("coverage_factor") is not None:
+            words += f", coverage {number_text(one.measures['coverage_factor'], 2)}"
+        name = POLARITY[one.polarity]
+        lines.append(
+            html.P([html.Span(name, className=f"badge {name.lower()}"), f" {words}", html.Span(f" {one.reason}")])
+        )
+    return html.Div(lines, className="regularity note")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dash import Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from dj_neuron import queries
 from dj_neuron.contracts import StimulationId
 from dj_neuron.explorer.addresses import AddressError, neuron_path, number, place_of, search_of, values_of
 from dj_neuron.explorer.failures import part_in_words
-from dj_neuron.explorer.parts import UNKNOWN, chance_text, count_text, notice, number_text, polarity_badge
+from dj_neuron.explorer.parts import UNKNOWN, chance_text, count_text, notice, number_text
 from dj_neuron.explorer.words import estimate_words
+from dj_neuron.figures.words import POLARITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ class Column:
 
     name: str
     words: str
-    text: Callable[[Any], Any]
+    text: Callable[[Any], str]
     unit: str = ""
     scale: float = 1.0
     meaning: str = ""
@@ -46,12 +47,16 @@ def _decimals(decimals: int, scale: float = 1.0) -> Callable[[Any], str]:
     return lambda value: number_text(None if value is None else value * scale, decimals)
 
 
+def _polarity(value: Any) -> str:
+    return POLARITY.get(value, UNKNOWN)
+
+
 COLUMNS = (
     Column("n_spikes", "Spikes", _decimals(0), meaning="during the stimulation"),
     Column("peak_z", "Peak z", _decimals(1), meaning="where the STRF stands out most, in standard errors"),
     Column("p_value", "p", chance_text, meaning="chance of such a peak without an effect"),
     Column("q_value", "q", chance_text, meaning="false discovery rate over the neurons of the stimulation"),
-    Column("polarity", "Polarity", polarity_badge, meaning="ON or OFF"),
+    Column("polarity", "Polarity", _polarity, meaning="ON or OFF"),
     Column("centre_x_um", "x", _decimals(0), "µm", meaning="centre, from the left of the screen"),
     Column("centre_y_um", "y", _decimals(0), "µm", meaning="centre, from the top of the screen"),
     Column("sigma_major_um", "σ", _decimals(0), "µm", meaning="of the fitted Gaussian, major axis"),
@@ -74,6 +79,9 @@ def register(app: Dash) -> None:
         State("url", "pathname"),
         prevent_initial_call=True,
     )(_follow)
+    app.clientside_callback(
+        ClientsideFunction("explorer", "drawRows"), Output("drawn-rows", "className"), Input("rows", "data")
+    )
 
 
 def neurons_card(key: Row, values: Values) -> html.Section:
@@ -253,50 +261,43 @@ def _cleared(values: Values) -> str:
 
 
 def _table(rows: list[Row], key: Row, values: Values) -> html.Div:
-    heads = [_head("neuron_id", "Neuron", "", values, "left")]
+    heads = [_head("neuron_id", "Neuron", "", values, is_left=True)]
     if not key:
-        heads.append(html.Th("Recording", scope="col", className="left"))
+        heads.append({"text": "Recording", "isLeft": True})
     heads += [_head(column.name, column.title, column.meaning, values) for column in COLUMNS]
+    # thousands of Dash components would take the browser longer than the database takes for the rows
     return html.Div(
-        html.Table(
-            [html.Thead(html.Tr(heads)), html.Tbody([_row(row, key, values) for row in rows])], className="neurons"
-        ),
-        className="scroll",
-        tabIndex="0",
-        role="region",
-        **{"aria-label": "Neurons"},
+        [
+            dcc.Store(id="rows", data={"heads": heads, "rows": [_row(row, key, values) for row in rows]}),
+            html.Div(id="drawn-rows", className="scroll", tabIndex="0", role="region", **{"aria-label": "Neurons"}),
+        ],
+        className="table-box",
     )
 
 
-def _head(name: str, title: str, meaning: str, values: Values, side: str = "") -> html.Th:
+def _head(name: str, title: str, meaning: str, values: Values, *, is_left: bool = False) -> dict[str, Any]:
     sort = values.get("sort", "")
     first = name if name in _ASCENDING_FIRST else f"-{name}"
     other = f"-{name}" if first == name else name
-    arrow, state = {name: ("▲", "ascending"), f"-{name}": ("▼", "descending")}.get(sort, ("", "none"))
-    return html.Th(
-        dcc.Link(
-            [title, html.Span(arrow, className="arrow", **{"aria-hidden": "true"})],
-            href=_changed(values, sort=other if sort == first else None if sort == other else first),
-            title=meaning,
-        ),
-        scope="col",
-        className=side,
-        **{"aria-sort": state},
-    )
+    return {
+        "text": title,
+        "title": meaning,
+        "search": _changed(values, sort=other if sort == first else None if sort == other else first),
+        "sorted": {name: "ascending", f"-{name}": "descending"}.get(sort, "none"),
+        "isLeft": is_left,
+    }
 
 
-def _row(row: Row, key: Row, values: Values) -> html.Tr:
+def _row(row: Row, key: Row, values: Values) -> dict[str, Any]:
+    """Write a row as the browser draws it: its address, and the texts of its cells."""
     stimulation_id = StimulationId(*(row[name] for name in StimulationId.__dataclass_fields__))
-    href = neuron_path(stimulation_id, row["neuron_id"]) + search_of({"row": values.get("row")})
-    name = [dcc.Link(str(row["neuron_id"]), href=href, className="row-link")]
-    if row["source_label"]:
-        name.append(html.Span(row["source_label"], className="label"))
-    cells = [html.Th(name, scope="row", className="left")]
-    if not key:
-        one = stimulation_id
-        words = f"{one.subject_name} · {one.session_date} · {one.sample_number} · {one.stimulation_number}"
-        cells.append(html.Td(words, className="left recording"))
-    for column in COLUMNS:
-        text = column.text(row[column.name])
-        cells.append(html.Td(text, className="unknown" if text == UNKNOWN else None))
-    return html.Tr(cells)
+    one = stimulation_id
+    recording = f"{one.subject_name} · {one.session_date} · {one.sample_number} · {one.stimulation_number}"
+    return {
+        "pathname": neuron_path(stimulation_id, row["neuron_id"]),
+        "search": search_of({"row": values.get("row")}),
+        "number": str(row["neuron_id"]),
+        "label": row["source_label"],
+        "recording": "" if key else recording,
+        "cells": [column.text(row[column.name]) for column in COLUMNS],
+    }
