@@ -67,7 +67,7 @@ class ThreadConnections:
         try:
             return mine.query(query, args, **options)
         except Exception:
-            if mine.is_connected:
+            if _answers(mine):
                 raise
         self._drop(mine)
         return self._mine().query(query, args, **options)
@@ -77,7 +77,7 @@ class ThreadConnections:
         with self._lock:
             connections, self._all = self._all, {}
         for connection in connections.values():
-            if connection.is_connected:
+            if _answers(connection):
                 connection.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -105,3 +105,8 @@ class ThreadConnections:
         self._of_thread.connection = None
         with self._lock:
             self._all.pop(id(connection), None)
+
+
+def _answers(connection: Any) -> bool:
+    # DataJoint's own is_connected overlooks what the ping of its adapter returns
+    return bool(connection.adapter.ping(connection._conn))

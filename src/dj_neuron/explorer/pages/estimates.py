@@ -58,7 +58,7 @@ def cards(views: list[NeuronView], values: Values) -> list[Any]:
     frames = [
         {
             "side": side,
-            "delays_ms": (view.strf.delays_s * 1e3).tolist(),
+            "block": dict(zip(("width_um", "height_um"), view.strf.block_size_um, strict=True)),
             **plots.strf_animation_data(view.strf, view.field),
         }
         for view, side in zip(views, SIDES, strict=False)
@@ -156,7 +156,7 @@ def _cards_of(view: NeuronView, side: str, delay_s: float, values: Values, is_pa
         card(
             title,
             graph(f"strf-{side}", draw(strf, view.field, delay_idx=here, block=block), "tall", words),
-            note="click a block for its time course",
+            note=None if is_pair else "click a block for its time course",
         ),
         card("Time course", graph(f"course-{side}", course, "tall", "Time course of the chosen block")),
     ]
@@ -172,7 +172,7 @@ def _choose_block(clicked: dict[str, Any] | None, delay_idx: int, of: dict[str, 
     if view.strf is None or block is None:
         return no_update, no_update
     here = min(int(delay_idx), len(view.strf.delays_s) - 1)
-    return plots.block_course(view.strf, view.field, block=block, delay_idx=here), list(block)
+    return plots.block_course(view.strf, view.field, block=block, delay_idx=here), {"side": of["side"], "place": list(block)}
 
 
 def _block_at(strf: Strf, point: dict[str, Any]) -> tuple[int, int] | None:

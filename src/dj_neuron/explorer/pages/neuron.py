@@ -140,9 +140,9 @@ def _comparisons(view: NeuronView, stimulation: Stimulation, values: Values) -> 
 
 
 def _state(view: NeuronView, side: str) -> list[Any]:
-    row = view.row["strf_params_id"] if view.row else None
+    row, path = view.row and view.row["strf_params_id"], neuron_path(view.stimulation_id, view.neuron_id)
     return [
-        dcc.Store(id=f"of-{side}", data={"path": neuron_path(view.stimulation_id, view.neuron_id), "row": row}),
+        dcc.Store(id=f"of-{side}", data={"path": path, "row": row, "side": side}),
         dcc.Store(id=f"block-{side}"),
         dcc.Store(id=f"block-{side}-shown"),
     ]

@@ -57,7 +57,9 @@ def _empty() -> html.Div:
     return html.Div(
         [
             html.H1("No recordings yet"),
-            html.P("The pipeline holds nothing yet. Bring a recording in with one of these, then open this page again:"),
+            html.P(
+                "The pipeline holds nothing yet. Bring a recording in with one of these, then open this page again:"
+            ),
             html.Pre("dj-neuron build YOUR_FILE --delays -0.1:0.4\ndj-neuron demo", tabIndex="0"),
             html.P(dcc.Link("What the pipeline consists of", href="/pipeline")),
         ],

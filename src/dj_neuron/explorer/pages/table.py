@@ -60,7 +60,7 @@ COLUMNS = (
     Column("centre_x_um", "x", _decimals(0), "µm", meaning="centre, from the left of the screen"),
     Column("centre_y_um", "y", _decimals(0), "µm", meaning="centre, from the top of the screen"),
     Column("sigma_major_um", "σ", _decimals(0), "µm", meaning="of the fitted Gaussian, major axis"),
-    Column("time_to_peak_s", "To peak", _decimals(0, 1e3), "ms", 1e3, "time from the peak to the spike"),
+    Column("time_to_peak_s", "Peak at", _decimals(0, 1e3), "ms", 1e3, "time from the peak to the spike"),
     Column("test_correlation", "Test r", _decimals(2), meaning="correlation of prediction and held-out counts"),
 )
 RANGES = {column.name: column for column in COLUMNS} | {
@@ -264,7 +264,7 @@ def _table(rows: list[Row], key: Row, values: Values) -> html.Div:
     heads = [_head("neuron_id", "Neuron", "", values, is_left=True)]
     if not key:
         heads.append({"text": "Recording", "isLeft": True})
-    heads += [_head(column.name, column.title, column.meaning, values) for column in COLUMNS]
+    heads += [_head(column.name, column.words, column.meaning, values, unit=column.unit) for column in COLUMNS]
     # thousands of Dash components would take the browser longer than the database takes for the rows
     return html.Div(
         [
@@ -275,12 +275,15 @@ def _table(rows: list[Row], key: Row, values: Values) -> html.Div:
     )
 
 
-def _head(name: str, title: str, meaning: str, values: Values, *, is_left: bool = False) -> dict[str, Any]:
+def _head(
+    name: str, title: str, meaning: str, values: Values, *, unit: str = "", is_left: bool = False
+) -> dict[str, Any]:
     sort = values.get("sort", "")
     first = name if name in _ASCENDING_FIRST else f"-{name}"
     other = f"-{name}" if first == name else name
     return {
         "text": title,
+        "unit": unit,
         "title": meaning,
         "search": _changed(values, sort=other if sort == first else None if sort == other else first),
         "sorted": {name: "ascending", f"-{name}": "descending"}.get(sort, "none"),

@@ -1,0 +1,139 @@
+"""The table of neurons that the database sorts, filters and cuts, beside the one that Python would."""
+
+import dataclasses
+import math
+
+import pytest
+
+from dj_neuron import queries
+from dj_neuron.errors import PipelineError
+from dj_neuron.queries import NeuronQuery
+
+KEY = ("subject_name", "session_date", "sample_number", "stimulation_number", "neuron_id")
+
+
+@pytest.fixture
+def computed(pipeline, make_session):
+    """Two stimulations, the second not of the same neurons, with STRFs and all that follows."""
+    from dj_neuron import ingest
+
+    list(ingest.ingest([make_session({}, {"onset_s": 2.0})], "made.pkl"))
+    pipeline.compute([0.05])
+    return pipeline
+
+
+def key_of(row):
+    return tuple(row[name] for name in KEY)
+
+
+@pytest.mark.parametrize("sort_by", queries.PAGE_COLUMNS)
+@pytest.mark.parametrize("descending", [False, True])
+def test_sorted_as_python_sorts_with_the_unknown_last(computed, sort_by, descending):
+    query = NeuronQuery(queries.default_parameters(), sort_by=sort_by, descending=descending)
+    rows = queries.neuron_page(query)
+    assert len(rows) == queries.n_neurons(query) == 6
+
+    values = [row[sort_by] for row in rows]
+    known = [value for value in values if value is not None]
+    assert values == known + [None] * (len(values) - len(known))
+    assert known == sorted(known, reverse=descending)
+
+
+def test_columns_are_those_of_the_table_of_all_measures(computed):
+    everything = {key_of(row): row for row in queries.neuron_table()}
+    rows = queries.neuron_page(NeuronQuery(queries.default_parameters()))
+    assert [key_of(row) for row in rows] == sorted(everything)
+    for row in rows:
+        assert {name: everything[key_of(row)][name] for name in queries.PAGE_COLUMNS} == row
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(computed):
+    query = NeuronQuery(queries.default_parameters(), sort_by="n_spikes", descending=True)
+    whole = [key_of(row) for row in queries.neuron_page(query)]
+    parts = [key_of(row) for offset in (0, 2, 4, 6) for row in queries.neuron_page(query, offset=offset, limit=2)]
+    assert parts == whole
+
+
+def test_filters(computed):
+    everything = NeuronQuery(queries.default_parameters())
+
+    def found(**changes):
+        query = dataclasses.replace(everything, **changes)
+        rows = queries.neuron_page(query)
+        assert queries.n_neurons(query) == len(rows)
+        return rows
+
+    assert {row["n_spikes"] for row in found(ranges={"n_spikes": (3, None)})} == {80, 3}
+    assert {row["n_spikes"] for row in found(ranges={"n_spikes": (None, 3)})} == {0, 3}
+    assert {row["n_spikes"] for row in found(ranges={"n_spikes": (3, 3)})} == {3}
+    assert {row["stimulation_number"] for row in found(key={"stimulation_number": 2})} == {2}
+    # what is not known is in no range
+    assert all(row["peak_z"] is not None for row in found(ranges={"peak_z": (-math.inf, math.inf)}))
+    assert found(label="no such label") == []
+    assert found(label="%") == []
+
+
+def test_labels_are_found_whatever_their_case(pipeline, make_session):
+    from dj_neuron import ingest
+    from dj_neuron.contracts import SpikeTrain
+
+    labels = ("Chan 1_a", "100% sure", "<script>")
+    trains = tuple(SpikeTrain(i, [1.5], label) for i, label in enumerate(labels, 1))
+    list(ingest.ingest([make_session({"spike_trains": trains})], "made.pkl"))
+    for text, expected in (("chan", {1}), ("1_A", {1}), ("100%", {2}), ("<S", {3}), ("_", {1}), ("!", set())):
+        rows = queries.neuron_page(NeuronQuery(queries.default_parameters(), label=text))
+        assert {row["neuron_id"] for row in rows} == expected, text
+
+
+def test_nothing_computed_and_nothing_recorded(pipeline, make_session):
+    from dj_neuron import ingest
+
+    query = NeuronQuery(queries.default_parameters(), sort_by="peak_z")
+    assert queries.n_neurons(query) == 0
+    assert queries.neuron_page(query) == []
+    assert queries.totals() == {"sessions": 0, "stimulations": 0, "neurons": 0, "spikes": 0, "significant": 0}
+
+    list(ingest.ingest([make_session({}), make_session(sample_number=9)], "made.pkl"))
+    rows = queries.neuron_page(NeuronQuery(queries.default_parameters(), sort_by="peak_z"))
+    assert [row["peak_z"] for row in rows] == [None] * 3
+    assert queries.totals() == {"sessions": 2, "stimulations": 1, "neurons": 3, "spikes": 83, "significant": 0}
+    assert [len(session.stimulations) for session in queries.recordings()] == [1, 0]
+    assert [session.sample_number for session in queries.recordings(offset=1, limit=1)] == [9]
+
+
+def test_neighbours_lead_through_all_neurons_and_back(computed):
+    keys = [dict(zip(KEY, key_of(row), strict=True)) for row in queries.neuron_page(NeuronQuery(queries.default_parameters()))]
+    for before, here, after in zip([None, *keys], keys, [*keys[1:], None], strict=False):
+        assert queries.neighbours(here) == (before, after)
+
+
+def test_columns_that_are_none_are_refused():
+    with pytest.raises(PipelineError, match="no such column of neurons"):
+        NeuronQuery(queries.ParameterIds(1, 1, 1, 1), sort_by="peak_z; DROP TABLE neuron")
+    with pytest.raises(PipelineError, match="no such column of neurons"):
+        NeuronQuery(queries.ParameterIds(1, 1, 1, 1), ranges={"source_label": (0, 1)})
+
+
+def test_the_state_of_a_stimulation_changes_with_its_results(computed):
+    first, second = queries.stimulation_ids()
+    before = queries.state_of(first), queries.state_of(second)
+    assert queries.state_of(first) == before[0]
+    computed.compute([0.1], replace=True)
+    assert queries.state_of(first) != before[0]
+    with pytest.raises(PipelineError, match="there is no nobody"):
+        queries.state_of(dataclasses.replace(first, subject_name="nobody"))
+
+
+def test_failed_and_reserved_jobs_are_told(computed):
+    assert queries.job_errors() == []
+    estimation = computed.strf.StrfEstimation()
+    key = estimation.keys()[0]
+    (estimation & key).delete(prompt=False)
+    jobs = estimation.jobs
+    jobs.refresh()
+    assert jobs.reserve(key)
+    jobs.error(key, "the disk is full")
+    found = queries.job_errors()
+    assert [(one.table, one.n_reserved, one.n_errors) for one in found] == [("StrfEstimation", 0, 1)]
+    assert found[0].errors[0][1] == "the disk is full"
+    assert f"stimulation_number {key['stimulation_number']}" in found[0].errors[0][0]
