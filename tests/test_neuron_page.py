@@ -102,7 +102,10 @@ def test_nothing_computed_and_nothing_recorded(pipeline, make_session):
 
 
 def test_neighbours_lead_through_all_neurons_and_back(computed):
-    keys = [dict(zip(KEY, key_of(row), strict=True)) for row in queries.neuron_page(NeuronQuery(queries.default_parameters()))]
+    keys = [
+        dict(zip(KEY, key_of(row), strict=True))
+        for row in queries.neuron_page(NeuronQuery(queries.default_parameters()))
+    ]
     for before, here, after in zip([None, *keys], keys, [*keys[1:], None], strict=False):
         assert queries.neighbours(here) == (before, after)
 

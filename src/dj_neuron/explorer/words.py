@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron.figures.words import POLARITY, measure, measure_text, polarity_of
+from dj_neuron.pictures.words import POLARITY, delay_text, measure, measure_text, polarity_of
 
 _ESTIMATORS = {"sta": "average", "ridge": "ridge"}
 
@@ -41,12 +41,6 @@ def estimate_words(row: dict[str, Any]) -> str:
     rules = "" if row["frame_rule"] == "floor" else ", nearest frame"
     rules += "" if row["centre"] else ", mean not subtracted"
     return f"{row['strf_params_id']}: {_ESTIMATORS[row['estimator']]}, {delays}{rules}"
-
-
-def delay_text(delay_s: float) -> str:
-    """Write a delay in milliseconds with a true minus sign."""
-    text = f"{delay_s * 1e3:.1f}".removesuffix(".0").replace("-", "\N{MINUS SIGN}")
-    return f"{text} ms"
 
 
 def delay_words(delay_s: float) -> str:

@@ -58,142 +58,6 @@
     }
   });
 
-  /* -- the STRF: every delay is in the browser already -- */
-
-  const note = (changes) => {
-    /* the address follows what is looked at, without a step of the back button for each */
-    const values = new URLSearchParams(window.location.search);
-    for (const [name, value] of Object.entries(changes)) values.set(name, value);
-    window.history.replaceState(window.history.state, "", `?${values}`);
-  };
-
-  const plotIn = (id) => document.querySelector(`#${id} .js-plotly-plot`);
-
-  const delayWords = (ms) => {
-    const text = `${Math.abs(ms).toFixed(1).replace(/\.0$/, "")} ms`;
-    if (ms < 0) return `${text} after the spike: noise only`;
-    return ms > 0 ? `${text} before the spike` : "at the spike";
-  };
-
-  const nearest = (delays, ms) =>
-    delays.reduce((best, delay, index) => (Math.abs(delay - ms) < Math.abs(delays[best] - ms) ? index : best), 0);
-
-  const MISSING = -32768;
-
-  /* one delay of an array that Python packed: rows of numbers, null where there is none */
-  const unpacked = (packed, index, [nY, nX]) => {
-    const bytes = Uint8Array.from(window.atob(packed.frames[index]), (letter) => letter.charCodeAt(0));
-    const whole = new DataView(bytes.buffer);
-    return Array.from({ length: nY }, (_, row) =>
-      Array.from({ length: nX }, (__, column) => {
-        const value = whole.getInt16(2 * (row * nX + column), true);
-        return value === MISSING ? null : value * packed.step;
-      }),
-    );
-  };
-
-  const tracesNamed = (picture, name) => picture.data.flatMap((trace, index) => (trace.name === name ? [index] : []));
-
-  const moveMarker = (picture, ms) => {
-    if (!picture) return;
-    const index = (picture.layout.shapes || []).findIndex((shape) => shape.name === "delay marker");
-    if (index >= 0) window.Plotly.relayout(picture, { [`shapes[${index}].x0`]: ms, [`shapes[${index}].x1`]: ms });
-  };
-
-  const drawDelay = (frame, index, overlays) => {
-    const picture = plotIn(`strf-${frame.side}`);
-    const ms = frame.delays_ms[index];
-    moveMarker(plotIn(`course-${frame.side}`), ms);
-    if (!picture) return;
-    if (frame.is_bars) moveMarker(picture, ms);
-    else {
-      const image = { z: [unpacked(frame.values, index, frame.shape)] };
-      if (frame.z) image.customdata = [unpacked(frame.z, index, frame.shape)];
-      window.Plotly.restyle(picture, image, [0]);
-      const outline = frame.outlines[index];
-      if (outline) window.Plotly.restyle(picture, { x: [outline.x], y: [outline.y] }, tracesNamed(picture, "significant"));
-    }
-    for (const name of ["fit", "significant"]) {
-      const traces = tracesNamed(picture, name);
-      if (traces.length) window.Plotly.restyle(picture, { visible: overlays.includes(name) }, traces);
-    }
-  };
-
-  const frameBlock = (frame, [row, column]) => {
-    const picture = plotIn(`strf-${frame.side}`);
-    const traces = picture ? tracesNamed(picture, "chosen block") : [];
-    if (!traces.length) return;
-    const { width_um: width, height_um: height } = frame.block;
-    if (frame.is_bars) {
-      const [at, size] = frame.shape[0] === 1 ? [column, width] : [row, height];
-      window.Plotly.restyle(picture, { y: [[at, at, at + 1, at + 1, at].map((edge) => edge * size)] }, traces);
-      return;
-    }
-    const x = [column, column + 1, column + 1, column, column].map((edge) => edge * width);
-    const y = [row, row, row + 1, row + 1, row].map((edge) => edge * height);
-    window.Plotly.restyle(picture, { x: [x], y: [y] }, traces);
-  };
-
-  const play = document.querySelector("#play");
-      if (play) {
-        event.preventDefault();
-        play.click();
-      }
-    }
-  });
-
-  /* -- the STRF: every delay is in the browser already -- */
-
-  const note = (changes) => {
-    /* the address follows what is looked at, without a step of the back button for each */
-    const values = new URLSearchParams(window.location.search);
-    for (const [name, value] of Object.entries(changes)) values.set(name, value);
-    window.history.replaceState(window.history.state, "", `?${values}`);
-  };
-
-  const plotIn = (id) => document.querySelector(`#${id} .js-plotly-plot`);
-
-  const delayWords = (ms) => {
-    const text = `${Math.abs(ms).toFixed(1).replace(/\.0$/, "")} ms`;
-    if (ms < 0) return `${text} after the spike: noise only`;
-    return ms > 0 ? `${text} before the spike` : "at the spike";
-  };
-
-  const nearest = (delays, ms) =>
-    delays.reduce((best, delay, index) => (Math.abs(delay - ms) < Math.abs(delays[best] - ms) ? index : best), 0);
-
-  const drawDelay = (frame, index, overlays) => {
-    const picture = plotIn(`strf-${frame.side}`);
-    if (picture) window.Plotly.restyle(picture, { z: [frame.values[index]] }, [0]);
-  };
-
-  const play = () => {
-    const button = document.querySelector("#play");
-    if (!button) return;
-    if (play.timer) {
-      window.clearInterval(play.timer);
-      play.timer = null;
-      button.textContent = "\u25b6 Play";
-      return;
-    }
-    button.textContent = "\u275a\u275a Pause";
-    play.timer = window.setInterval(() => {
-      const slider = document.querySelector("#delay");
-      if (!slider || !document.body.contains(button)) {
-        window.clearInterval(play.timer);
-        play.timer = null;
-        return;
-      }
-      /* towards the spike, as time runs: from the longest delay down */
-      const at = Number(slider.value) - 1;
-      window.dash_clientside.set_props("delay", { value: at < Number(slider.min) ? Number(slider.max) : at });
-    }, 160);
-  };
-
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("#play")) play();
-  });
-
   document.addEventListener("change", (event) => {
     if (event.target.matches("select.beside")) go({ with_neuron: event.target.value });
   });
@@ -226,7 +90,7 @@
     const unit = element("span", { class: "unit" }, one.unit || "");
     if (!one.search) return element("th", attributes, one.text);
     const arrow = element("span", { class: "arrow", "aria-hidden": "true" }, ARROWS[one.sorted]);
-    return element("th", attributes, link(window.location.pathname, one.search, { title: one.title }, arrow, one.text, unit));
+    return element("th", attributes, link(window.location.pathname, one.search, { title: one.title }, ...(one.isLeft ? [one.text, arrow] : [arrow, one.text]), unit));
   };
 
   const row = (one) => {
@@ -268,27 +132,6 @@
         document.querySelector("#drawn-rows").replaceChildren(table);
         return "scroll";
       },
-      showDelay: (index, overlays, frames) => {
-        if (!frames || !frames.length) return window.dash_clientside.no_update;
-        const ms = frames[0].delays_ms[index];
-        for (const frame of frames) drawDelay(frame, nearest(frame.delays_ms, ms), overlays);
-        note({ delay: Math.round(ms * 100) / 100 });
-        return delayWords(ms);
-      },
-      blockChosen: (block, frames) => {
-        if (!block) return window.dash_clientside.no_update;
-        const frame = (frames || []).find((one) => one.side === block.side);
-        if (frame) frameBlock(frame, block.place);
-        if (block.side === "a") note({ block: block.place.join(",") });
-        return block;
-      },
-      spikeChosen: (data) => {
-        const point = reached(data);
-        if (!point || point.customdata === undefined) return window.dash_clientside.no_update;
-        const spike = Number([point.customdata].flat()[0]);
-        note({ spike });
-        return spike;
-      },
       openNeuron: (data, className) => {
         const point = reached(data);
         if (point && point.customdata !== undefined) {
@@ -309,6 +152,7 @@
         return className || "";
       },
       go,
+      reached,
     },
   });
 })();

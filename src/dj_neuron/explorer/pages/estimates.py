@@ -172,7 +172,10 @@ def _choose_block(clicked: dict[str, Any] | None, delay_idx: int, of: dict[str, 
     if view.strf is None or block is None:
         return no_update, no_update
     here = min(int(delay_idx), len(view.strf.delays_s) - 1)
-    return plots.block_course(view.strf, view.field, block=block, delay_idx=here), {"side": of["side"], "place": list(block)}
+    return plots.block_course(view.strf, view.field, block=block, delay_idx=here), {
+        "side": of["side"],
+        "place": list(block),
+    }
 
 
 def _block_at(strf: Strf, point: dict[str, Any]) -> tuple[int, int] | None:

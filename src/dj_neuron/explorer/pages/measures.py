@@ -10,7 +10,7 @@ from dash import html
 from dj_neuron.explorer import plots
 from dj_neuron.explorer.parts import card, graph, notice
 from dj_neuron.figures.measures_table import table_rows
-from dj_neuron.figures.words import reason_of
+from dj_neuron.pictures.words import reason_of
 
 if TYPE_CHECKING:
     from dj_neuron.explorer.loading import NeuronView

@@ -88,8 +88,11 @@ def _head(view: NeuronView, train: SpikeTrain, stimulation: Stimulation, values:
     return html.Div(
         [
             html.Div([trail(view.stimulation_id), html.Div(steps, className="steps")], className="trail-line"),
-            html.Div([*title, html.P(finding(train, view.strf, view.field), className="lead")], className="title-line"),
-            html.Div(_comparisons(view, stimulation, values), className="chips compare"),
+            html.Div(
+                [*title, html.Div(_comparisons(view, stimulation, values), className="chips compare")],
+                className="title-line",
+            ),
+            html.P(finding(train, view.strf, view.field), className="lead finding"),
         ],
         className="page-head tall",
     )
@@ -143,6 +146,7 @@ def _state(view: NeuronView, side: str) -> list[Any]:
     row, path = view.row and view.row["strf_params_id"], neuron_path(view.stimulation_id, view.neuron_id)
     return [
         dcc.Store(id=f"of-{side}", data={"path": path, "row": row, "side": side}),
+        *([dcc.Store(id="settled")] if side == "a" else []),
         dcc.Store(id=f"block-{side}"),
         dcc.Store(id=f"block-{side}-shown"),
     ]

@@ -12,6 +12,7 @@ from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.loading import neuron_view, stimulation_of, train_of
 from dj_neuron.explorer.parts import card, count_text, graph, notice
 from dj_neuron.explorer.words import delay_words
+from dj_neuron.strf import FrameClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ def register(app: Dash) -> None:
     app.callback(
         Output("stimulus", "children"),
         Input("spike", "value"),
-        Input("delay", "value"),
+        Input("settled", "data"),
         State("of-a", "data"),
         prevent_initial_call=True,
     )(_stimulus_at)
@@ -42,7 +43,11 @@ def cards(train: SpikeTrain, stimulation: Stimulation, values: Mapping[str, str]
     """Give the cards of autocorrelation, stimulus and raster."""
     if not train.n_spikes:
         return [card("Spikes", notice("No spike was recorded during this stimulation."))]
-    spike = number(values, "spike", int) or 1
+    spike = number(values, "spike", int)
+    if spike is None:
+        # the first spike that has a frame at this delay
+        frames = FrameClock.of(stimulation).frames_at(train.times_s, delay_s)
+        spike = int((frames >= 0).argmax()) + 1
     if not 1 <= spike <= train.n_spikes:
         raise AddressError(f"the address asks for spike {spike}, expected 1 to {train.n_spikes}")
     box = dcc.Input(id="spike", type="number", min=1, max=train.n_spikes, step=1, value=spike, debounce=True)
@@ -71,7 +76,7 @@ def cards(train: SpikeTrain, stimulation: Stimulation, values: Mapping[str, str]
 
 def _frame(stimulation: Stimulation, train: SpikeTrain, spike: int, delay_s: float) -> Component:
     figure = plots.frame_at(stimulation, float(train.times_s[spike - 1]), delay_s)
-    return graph("stimulus-frame", figure, "frame", f"The frame on the screen {delay_words(delay_s)} {spike}")
+    return graph("stimulus-frame", figure, "frame", f"The frame on the screen, {delay_words(delay_s)} {spike}")
 
 
 def _stimulus_at(spike: int | None, delay_idx: int | None, of: dict[str, Any]) -> Any:

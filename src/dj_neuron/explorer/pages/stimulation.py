@@ -12,9 +12,9 @@ from dj_neuron.explorer import plots
 from dj_neuron.explorer.addresses import number
 from dj_neuron.explorer.loading import fields_of
 from dj_neuron.explorer.pages import table
-from dj_neuron.explorer.parts import Page, card, count_text, graph, notice, number_text, trail
+from dj_neuron.explorer.parts import Page, card, count_text, graph, notice, trail
 from dj_neuron.explorer.words import stimulus_sentence
-from dj_neuron.figures.words import POLARITY
+from dj_neuron.pictures.words import POLARITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ def page(one: StimulationId, values: Mapping[str, str]) -> Page:
                     card(
                         "Mosaic" if infos[0].n_x > 1 and infos[0].n_y > 1 else "Receptive fields",
                         drawn,
-                        _regularity(mosaics),
+                        _to_be_read_with_care(mosaics),
                         note=f"{count_text(len(found), 'field')} of {count_text(len(fields), 'neuron')}"
                         + ("; click one to open it" if found else ""),
                         className="mosaic-card",
@@ -117,22 +117,15 @@ def _distribution(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     known = [row[name] for row in rows if row[name] is not None]
     if not known:
         return notice(f"{column.title}: not known of any neuron.")
-    figure = plots.distribution(known, column.title, scale=column.scale)
+    figure = plots.distribution([row[name] for row in rows], column.title, scale=column.scale)
     words = f"Histogram of {column.title} of {count_text(len(known), 'neuron')}"
     return graph(f"distribution-{name}", figure, "small", words)
 
 
-def _regularity(mosaics: Sequence[MosaicResult]) -> Any:
-    lines = []
-    for one in mosaics:
-        index, random = one.measures.get("regularity_index"), one.measures.get("random_regularity_index")
-        words = f"{count_text(int(one.measures['n_fields'] or 0), 'field')}"
-        if index is not None:
-            words += f", regularity {number_text(index, 2)} (at random {number_text(random, 2)})"
-        if one.measures.get("coverage_factor") is not None:
-            words += f", coverage {number_text(one.measures['coverage_factor'], 2)}"
-        name = POLARITY[one.polarity]
-        lines.append(
-            html.P([html.Span(name, className=f"badge {name.lower()}"), f" {words}", html.Span(f" {one.reason}")])
-        )
+def _to_be_read_with_care(mosaics: Sequence[MosaicResult]) -> Any:
+    lines = [
+        html.P([html.Span(name := POLARITY[one.polarity], className=f"badge {name.lower()}"), f" {one.reason}."])
+        for one in mosaics
+        if one.reason
+    ]
     return html.Div(lines, className="regularity note")

@@ -13,7 +13,7 @@ from dj_neuron.explorer.addresses import AddressError, neuron_path, number, plac
 from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.parts import UNKNOWN, chance_text, count_text, notice, number_text
 from dj_neuron.explorer.words import estimate_words
-from dj_neuron.figures.words import POLARITY
+from dj_neuron.pictures.words import POLARITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
