@@ -41,10 +41,8 @@ def neuron_view(stimulation_id: StimulationId, neuron_id: int, strf_params_id: i
     PipelineError
         If there is no such stimulation or parameter row.
     """
-    rows = {row["strf_params_id"]: row for row in queries.parameter_rows()}
     parameters = queries.default_parameters(strf_params_id)
-    if strf_params_id is not None and strf_params_id not in rows:
-        raise PipelineError(f"there is no estimate by row {strf_params_id} of StrfParams, expected one of {list(rows)}")
+    rows = {row["strf_params_id"]: row for row in queries.parameter_rows()}
     state = queries.state_of(stimulation_id)
 
     def load() -> NeuronView:

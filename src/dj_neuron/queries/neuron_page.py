@@ -77,17 +77,24 @@ class NeuronQuery:
 
 
 def default_parameters(strf_params_id: int | None = None) -> ParameterIds:
-    """Give the rows of parameters to show results for: the first of each kind, of averages before ridge estimates."""
+    """Give the rows of parameters to show results for: the first of each kind, of averages before ridge estimates.
+
+    Raises
+    ------
+    PipelineError
+        If nothing was estimated with `strf_params_id`.
+    """
 
     def first(table: Any, name: str) -> int | None:
         found = table.to_arrays(name, order_by=name, limit=1)
         return int(found[0]) if len(found) else None
 
+    rows = parameter_rows()
     if strf_params_id is None:
-        rows = StrfParams() & StrfEstimation().proj()
-        strf_params_id = first(rows & {"estimator": "sta"}, "strf_params_id")
-        if strf_params_id is None:
-            strf_params_id = first(rows, "strf_params_id")
+        averages = [row for row in rows if row["estimator"] == "sta"]
+        strf_params_id = next((row["strf_params_id"] for row in (*averages, *rows)), None)
+    elif strf_params_id not in (known := [row["strf_params_id"] for row in rows]):
+        raise PipelineError(f"there is no estimate by row {strf_params_id} of StrfParams, expected one of {known}")
     return ParameterIds(
         strf_params_id,
         first(receptive_field.SignificanceParams(), "significance_params_id"),

@@ -1,0 +1,601 @@
+"""The explorer in a real browser, as a person would use it, and its server under attack and without a database."""
+
+import contextlib
+import datetime
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+import dj_neuron
+from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
+from dj_neuron.ingest import ingest
+from dj_neuron.simulate import draw_neuron, respond
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+NASTY = "<script>alert(1)</script>"
+WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
+
+
+@contextlib.contextmanager
+def explorer(data_dir, *options):
+    """A real explorer in a process of its own; gives its address and the process."""
+    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(data_dir), *options]
+    process = subprocess.Popen(
+        [*command, "explore", "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    try:
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), process.stderr.read()
+        yield address.rstrip("/"), process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def sessions():
+    """A session of checkers and bars whose first neurons have fields, one hardly fires and one is silent; and one without neurons."""
+    rng = np.random.default_rng(5)
+
+    def stimulation(number, n_y, n_x, counts):
+        movie = Movie.from_frames(rng.choice([-1, 1], (1500, n_y, n_x)), block_size_px=(10, 20))
+        bare = Stimulation(number, movie, 30.0, 1.25, 2.0)
+        extent_um = (n_x * bare.block_size_um[0], n_y * bare.block_size_um[1])
+        trains = [
+            SpikeTrain(
+                i,
+                respond(draw_neuron(rng, i, extent_um), bare, n, rng) if n > 3 else np.arange(2.0, 2.0 + n),
+                NASTY if i == 1 else "",
+            )
+            for i, n in enumerate(counts, 1)
+        ]
+        return replace(bare, spike_trains=tuple(trains))
+
+    day = datetime.date(2020, 1, 2)
+    yield Session("WT", day, 3, (stimulation(1, 10, 16, (900, 700, 3, 0)), stimulation(2, 12, 1, (900, 700, 3, 0, 50))))
+    yield Session("WT / empty", day, 3, (stimulation(1, 3, 4, ()),))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A data folder with a simulated session of checkers and bars, and one with labels that are HTML."""
+    folder = tmp_path_factory.mktemp("explored")
+    with dj_neuron.connect(folder) as pipeline:
+        list(ingest(sessions(), "made.pkl"))
+        pipeline.compute([dj_neuron.connection.DelayRange(-0.1, 0.3)])
+        pipeline.compute([0.05], judge=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(recorded):
+    with explorer(recorded) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A window; a test fails if its page has an error or asks for anything elsewhere."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    window = context.new_page()
+    faults = []
+    window.on("pageerror", lambda error: faults.append(str(error)))
+    window.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    window.on(
+        "request",
+        lambda request: (
+            None
+            if "127.0.0.1" in request.url or request.url.startswith(("data:", "blob:"))
+            else faults.append(request.url)
+        ),
+    )
+    window.faults = faults
+    yield window
+    context.close()
+    assert faults == []
+
+
+def neuron_address(neuron_id, stimulation=1, subject="WT"):
+    return f"/neuron/{quote(subject, safe='')}/2020-01-02/3/{stimulation}/{neuron_id}"
+
+
+def heading(page, words):
+    page.get_by_role("heading", level=1, name=words).wait_for()
+
+
+def rows(page):
+    page.locator("table.neurons tbody tr").first.wait_for()
+    return page.locator("table.neurons tbody tr")
+
+
+def column(page, place):
+    return [row.locator("td").nth(place).inner_text() for row in rows(page).all()]
+
+
+def drawn(page, name):
+    """The figure of a graph as the browser has it."""
+    picture = page.locator(f"#{name} .js-plotly-plot")
+    picture.wait_for()
+    page.wait_for_function("name => document.querySelector(`#${name} .js-plotly-plot`).data", arg=name)
+    return picture
+
+
+def data_of(page, name, trace="STRF", key="z"):
+    drawn(page, name)
+    return page.evaluate(
+        """([name, trace, key]) => {
+            const found = document.querySelector(`#${name} .js-plotly-plot`).data.find((one) => one.name === trace);
+            return found && found[key];
+        }""",
+        [name, trace, key],
+    )
+
+
+# What a person does
+
+
+def test_from_the_first_page_to_a_neuron_and_back(page, served):
+    page.goto(served)
+    heading(page, "Neurons")
+    assert page.title() == "Neurons · dj-neuron"
+    assert rows(page).count() == 9
+    assert page.locator(".tile", has_text="sessions").inner_text().split() == ["2", "sessions"]
+
+    rows(page).first.get_by_role("link").click()
+    heading(page, "Neuron 1")
+    page.wait_for_url("**/neuron/**")
+    page.go_back()
+    heading(page, "Neurons")
+    assert rows(page).count() == 9
+    page.go_forward()
+    heading(page, "Neuron 1")
+
+
+def test_sorting_and_filtering_are_in_the_address(page, served):
+    page.goto(served)
+    rows(page)
+    page.get_by_role("columnheader", name="Spikes").get_by_role("link").click()
+    page.wait_for_url("**sort=-n_spikes**")
+    page.wait_for_function("document.querySelector('th[aria-sort=descending]')")
+    spikes = [int(text.replace(",", "")) for text in column(page, 1)]
+    assert spikes == sorted(spikes, reverse=True)
+
+    page.get_by_label("Where").select_option("n_spikes")
+    page.get_by_label("from", exact=True).fill("100")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**n_spikes=100..**")
+    page.get_by_role("link", name="Spikes ≥ 100").wait_for()
+    fewer = [int(text.replace(",", "")) for text in column(page, 1)]
+    assert fewer == [n for n in spikes if n >= 100]
+
+    # the address alone brings all of it back in another window
+    address = page.url
+    other = page.context.new_page()
+    other.goto(address)
+    assert [int(text.replace(",", "")) for text in column(other, 1)] == fewer
+    other.close()
+
+    page.go_back()
+    page.wait_for_function("document.querySelectorAll('table.neurons tbody tr').length === 9")
+    assert [int(text.replace(",", "")) for text in column(page, 1)] == spikes
+
+
+def test_what_is_no_number_is_refused_in_the_form(page, served):
+    page.goto(served)
+    rows(page)
+    page.get_by_label("from", exact=True).fill("many")
+    page.get_by_role("button", name="Filter").click()
+    assert not page.get_by_label("from", exact=True).evaluate("box => box.checkValidity()")
+    assert page.url.rstrip("/") == served
+
+
+def test_filters_that_nothing_passes_are_told_with_a_way_out(page, served):
+    page.goto(f"{served}/?n_spikes=100000..")
+    page.get_by_text("No neuron passes these filters.").wait_for()
+    page.get_by_role("link", name="Show all").click()
+    assert rows(page).count() == 9
+
+
+def test_the_delay_moves_the_picture_and_the_address(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    before = data_of(page, "strf-a")
+    slider = page.get_by_label("Delay")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**delay=**")
+    after = data_of(page, "strf-a")
+    assert before != after
+
+    # what the browser unpacked is what the server draws for the same address
+    words = page.locator("#delay-words").inner_text()
+    other = page.context.new_page()
+    other.goto(page.url)
+    np.testing.assert_allclose(np.array(data_of(other, "strf-a"), float), np.array(after, float), atol=2e-5)
+    assert other.locator("#delay-words").inner_text() == words
+    marker = "document.querySelector('#course-a .js-plotly-plot').layout.shapes.find(s => s.name === 'delay marker').x0"
+    assert other.evaluate(marker) == pytest.approx(page.evaluate(marker))
+    other.close()
+
+
+def test_play_runs_towards_the_spike_until_it_is_paused(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    drawn(page, "strf-a")
+    start = int(page.get_by_label("Delay").input_value())
+    page.keyboard.press(" ")
+    page.get_by_role("button", name="Pause").wait_for()
+    page.wait_for_function("start => Number(document.querySelector('#delay').value) < start - 1", arg=start)
+    page.keyboard.press(" ")
+    page.get_by_role("button", name="Play").wait_for()
+    stopped = page.get_by_label("Delay").input_value()
+    page.wait_for_timeout(500)
+    assert page.get_by_label("Delay").input_value() == stopped
+
+
+def test_overlays_are_switched(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    assert data_of(page, "strf-a", "fit", "visible") is True
+    page.get_by_label("Fit").uncheck()
+    page.wait_for_function(
+        "document.querySelector('#strf-a .js-plotly-plot').data.find(t => t.name === 'fit').visible === false"
+    )
+    assert data_of(page, "strf-a", "significant", "visible") is True
+
+
+def click_at(page, name, x, y):
+    """Click a point given in the units of a graph's axes."""
+    drawn(page, name)
+    place = page.evaluate(
+        """([name, x, y]) => {
+            const picture = document.querySelector(`#${name} .js-plotly-plot`);
+            const { xaxis, yaxis } = picture._fullLayout;
+            const box = picture.getBoundingClientRect();
+            return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
+        }""",
+        [name, x, y],
+    )
+    page.mouse.move(*place)
+    page.wait_for_timeout(200)
+    page.mouse.click(*place)
+
+
+def test_a_click_on_a_block_shows_its_time_course(page, served):
+    page.goto(f"{served}{neuron_address(1)}?delay=50")
+    before = data_of(page, "course-a", "course", "y")
+    click_at(page, "strf-a", 30, 110)  # blocks of 20 x 40 um: row 2, column 1
+    page.wait_for_url("**block=2%2C1**")
+    page.wait_for_function(
+        "old => JSON.stringify(document.querySelector('#course-a .js-plotly-plot').data.find(t => t.name === 'course').y) !== old",
+        arg=str(before),
+    )
+    chosen = data_of(page, "course-a", "course", "y")
+
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert data_of(other, "course-a", "course", "y") == chosen
+    other.close()
+
+
+def test_a_click_on_a_spike_shows_the_stimulus_before_it(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    drawn(page, "stimulus-frame")
+    page.get_by_label("Spike").fill("40")
+    page.get_by_label("Spike").press("Enter")
+    page.wait_for_function(
+        "document.querySelector('#stimulus').innerText.includes('') && document.querySelector('#stimulus-frame .js-plotly-plot')"
+    )
+    frame = np.array(data_of(page, "stimulus-frame", "frame"))
+    assert set(np.unique(frame)) == {-1.0, 1.0}
+
+
+def test_keys_move_between_neurons(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    heading(page, "Neuron 1")
+    page.keyboard.press("j")
+    heading(page, "Neuron 2")
+    page.keyboard.press("ArrowRight")
+    heading(page, "Neuron 3")
+    page.keyboard.press("k")
+    heading(page, "Neuron 2")
+    assert page.url.endswith(neuron_address(2))
+    page.go_back()
+    heading(page, "Neuron 3")
+
+
+def test_two_neurons_and_two_estimates_side_by_side(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    page.get_by_label("Put beside it").select_option("2")
+    page.wait_for_url("**with_neuron=2**")
+    assert data_of(page, "strf-a") != data_of(page, "strf-b")
+    page.get_by_label("Delay").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**delay=**")
+
+    page.goto(f"{served}{neuron_address(1)}?with_row=2")
+    page.get_by_role("heading", name=re.compile("Neuron 1, estimate 2")).first.wait_for()
+    assert np.shape(data_of(page, "strf-a")) == np.shape(data_of(page, "strf-b"))
+
+
+def test_bars_are_an_image_of_space_and_time(page, served):
+    page.goto(f"{served}{neuron_address(1, stimulation=2)}")
+    image = np.array(data_of(page, "strf-a"), float)
+    assert image.shape[0] == 12
+    page.get_by_label("Delay").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**delay=**")
+
+
+def test_the_mosaic_opens_a_neuron_and_a_distribution_narrows_the_table(page, served):
+    page.goto(f"{served}/stimulation/WT/2020-01-02/3/1")
+    assert rows(page).count() == 4
+    page.wait_for_timeout(300)
+    drawn(page, "distribution-peak_z")
+    box = page.locator("#distribution-peak_z .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**peak_z=**")
+    page.wait_for_function("document.querySelectorAll('table.neurons tbody tr').length < 4")
+
+    groups = page.evaluate(
+        "document.querySelector('#mosaic .js-plotly-plot').data.filter(t => t.customdata).map(t => [t.customdata[0], t.x[0], t.y[0]])"
+    )
+    neuron_id, x, y = groups[0]
+    click_at(page, "mosaic", x, y)
+    heading(page, f"Neuron {neuron_id}")
+
+
+def test_silence_and_missing_results_are_told_in_words(page, served):
+    page.goto(f"{served}{neuron_address(4)}")
+    page.get_by_text("Silent: no spike during this stimulation").wait_for()
+    page.goto(f"{served}{neuron_address(1)}?row=2")
+    page.get_by_text("average, not judged yet").wait_for()
+    page.get_by_text("Nothing was measured on this estimate").wait_for()
+    page.goto(f"{served}/stimulation/WT%20%2F%20empty/2020-01-02/3/1")
+    page.get_by_text("No neuron was recorded during this stimulation").wait_for()
+
+
+def test_texts_of_files_are_never_taken_for_html(page, served):
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page.goto(served)
+    rows(page)
+    assert page.locator("table.neurons .label").first.inner_text() == NASTY
+    page.goto(f"{served}{neuron_address(1)}")
+    assert page.locator(".unit-label").inner_text() == NASTY
+    page.goto(f"{served}/?label={quote(NASTY)}")
+    page.get_by_text(f"label contains “{NASTY}”").wait_for()
+    page.goto(f"{served}/{quote(NASTY)}")
+    page.get_by_text(NASTY).wait_for()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/nowhere", "There is no page '/nowhere'."),
+        ("/neuron/WT/2020-01-02/3/1/99", "There is no neuron 99 in this stimulation, expected one of: 1, 2, 3, 4."),
+        ("/neuron/Nobody/2020-01-02/3/1/1", "There is no Nobody, 2020-01-02, sample 3, stimulation 1."),
+        ("/stimulation/WT/yesterday/3/1", "cannot be read"),
+        ("/?sort=weight", "sort='weight'"),
+        ("/?page=0", "page 0 of the table, expected 1 to 1"),
+        ("/?peak_z=high", "peak_z='high', expected LOWEST..HIGHEST"),
+        ("/?row=7", "There is no estimate by row 7"),
+        (neuron_address(1) + "?row=7", "There is no estimate by row 7"),
+        (neuron_address(1) + "?block=99,1", "block='99,1'"),
+        (neuron_address(1) + "?delay=soon", "delay='soon', expected a number"),
+        (neuron_address(1) + "?spike=0", "spike 0"),
+        (neuron_address(1) + "?with_neuron=55", "There is no neuron 55"),
+    ],
+)
+def test_wrong_addresses_are_told_in_words_with_links_on(page, served, address, words):
+    page.goto(f"{served}{address}")
+    page.get_by_text(words).first.wait_for()
+    page.get_by_role("link", name="Neurons", exact=True).click()
+    heading(page, "Neurons")
+
+
+def test_the_pipeline_page_follows_what_is_computed(page, served, recorded):
+    page.goto(f"{served}/pipeline")
+    heading(page, "Pipeline")
+    bar = page.get_by_role("progressbar", name="Significance")
+    assert int(bar.get_attribute("aria-valuenow")) < 100
+    assert page.locator("#diagram img").get_attribute("alt").startswith("Diagram of ")
+    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded), "compute"]
+    subprocess.run(command, check=True, capture_output=True)
+    page.wait_for_function(
+        "document.querySelector('[aria-label=Significance]').getAttribute('aria-valuenow') === '100'"
+    )
+
+
+def test_nothing_overflows_on_usual_screens(page, served):
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        for address in ("/", neuron_address(1), "/stimulation/WT/2020-01-02/3/1", "/pipeline"):
+            page.goto(f"{served}{address}")
+            page.locator("main h1").wait_for()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
+                width,
+                address,
+            )
+
+
+def test_figures_keep_their_place_while_they_load(page, served):
+    page.goto(f"{served}{neuron_address(1)}")
+    heading(page, "Neuron 1")
+    before = page.locator("main").bounding_box()["height"]
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
+    assert page.locator("main").bounding_box()["height"] == before
+
+
+def test_two_windows_at_once(browser, served):
+    contexts = [browser.new_context() for _ in range(2)]
+    windows = [context.new_page() for context in contexts]
+    for neuron_id, window in enumerate(windows, 1):
+        window.goto(f"{served}{neuron_address(neuron_id)}")
+    for neuron_id, window in enumerate(windows, 1):
+        heading(window, f"Neuron {neuron_id}")
+        window.keyboard.press("j")
+    for neuron_id, window in enumerate(windows, 1):
+        heading(window, f"Neuron {neuron_id + 1}")
+    for context in contexts:
+        context.close()
+
+
+# An empty database, and one that goes away
+
+
+def test_an_empty_pipeline_says_how_to_begin(page, tmp_path):
+    with explorer(tmp_path) as (address, _):
+        page.goto(address)
+        heading(page, "No recordings yet")
+        page.get_by_text("dj-neuron build YOUR_FILE").wait_for()
+        page.goto(f"{address}/pipeline")
+        page.get_by_text("Nothing is asked for yet").wait_for()
+
+
+def test_a_database_that_goes_away_and_comes_back(page, recorded):
+    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded)]
+    with explorer(recorded) as (address, _):
+        page.goto(address)
+        assert rows(page).count() == 9
+        subprocess.run([*command, "db", "stop", "--force"], check=True, capture_output=True)
+        page.goto(address)
+        heading(page, "The database does not answer")
+        # another user of the same folder starts it; the explorer is not touched
+        subprocess.run([*command, "status"], check=True, capture_output=True)
+        page.get_by_role("link", name="Try again").click()
+        heading(page, "Neurons")
+        assert rows(page).count() == 9
+        page.goto(f"{address}{neuron_address(1)}")
+        heading(page, "Neuron 1")
+
+
+# The server
+
+
+def ask(address, path="/", method="GET", body=None, **headers):
+    host, _, port = address.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer, text
+
+
+def page_request(pathname):
+    return json.dumps(
+        {
+            "output": "..page.children...shown.data..",
+            "outputs": [{"id": "page", "property": "children"}, {"id": "shown", "property": "data"}],
+            "inputs": [
+                {"id": "url", "property": "pathname", "value": pathname},
+                {"id": "url", "property": "search", "value": ""},
+            ],
+            "changedPropIds": ["url.pathname"],
+            "state": [{"id": "shown", "property": "data", "value": None}],
+        }
+    )
+
+
+def test_headers_protect_the_reader(served):
+    answer, text = ask(served)
+    assert answer.status == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Server"] in {None, ""}
+    assert b'lang="en"' in text
+
+
+def test_names_that_are_not_ours_are_refused(served):
+    port = served.rpartition(":")[2]
+    assert ask(served, Host=f"localhost:{port}")[0].status == 200
+    for name in (f"evil.example:{port}", "evil.example", f"127.0.0.1.evil.example:{port}"):
+        assert ask(served, Host=name)[0].status == 400
+
+
+def test_large_and_broken_requests_are_refused(served):
+    answer, _ = ask(served, "/_dash-update-component", "POST", b"x" * (2 << 20))
+    assert answer.status == 413
+    answer, text = ask(served, "/_dash-update-component", "POST", b"{", **{"Content-Type": "application/json"})
+    assert 400 <= answer.status < 600
+    assert b"Traceback" not in text
+    for path in ("/assets/../app.py", "/assets/%2e%2e/app.py", "/_dash-component-suites/dash/../../secrets"):
+        assert b"create_app" not in ask(served, path)[1]
+
+
+def test_several_clients_at_once(served):
+    seen = []
+
+    def read(neuron_id):
+        for _ in range(5):
+            body = page_request(neuron_address(neuron_id))
+            answer, text = ask(served, "/_dash-update-component", "POST", body, **{"Content-Type": "application/json"})
+            seen.append((answer.status, f"Neuron {neuron_id}".encode() in text))
+
+    threads = [threading.Thread(target=read, args=(1 + i % 3,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [(200, True)] * 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly(recorded, number):
+    with explorer(recorded) as (address, process):
+        assert ask(address)[0].status == 200
+        started = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "Traceback" not in said
+        assert time.monotonic() - started < 20
+
+
+def test_an_address_in_use_is_told(recorded, served):
+    port = served.rpartition(":")[2]
+    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded), "explore", "--port", port]
+    result = subprocess.run([*command, "--no-browser"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in result.stderr
+
+
+def test_without_dash_a_sentence_says_what_to_install(recorded):
+    code = "import sys; sys.modules['dash'] = None; from dj_neuron.cli import main; main()"
+    command = [sys.executable, "-c", code, "--data-dir", str(recorded), "explore", "--no-browser"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "pip install 'dj-neuron[explorer]'" in result.stderr
