@@ -35,7 +35,10 @@ def autocorrelation(
     edges_s, rate_hz = autocorrelogram(train.times_s, max_lag_s, bin_s)
     edges_ms = edges_s * 1e3
     figure = new_figure(bargap=0)
-    figure.add_vrect(x0=0, x1=refractory_s * 1e3, fillcolor=STIMULUS, line_width=0, layer="below", name="refractory")
+    figure.add_shape(
+        type="rect", x0=0, x1=refractory_s * 1e3, y0=0, y1=1, yref="y domain", fillcolor=STIMULUS, line_width=0,
+        layer="below", name="refractory",
+    )  # fmt: skip
     figure.add_bar(
         x=(edges_ms[1:] + edges_ms[:-1]) / 2,
         y=rate_hz,

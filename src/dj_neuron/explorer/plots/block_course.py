@@ -8,7 +8,7 @@ import numpy as np
 
 from dj_neuron.explorer.plots.delay_axis import mark_delay, set_delay_axis
 from dj_neuron.explorer.plots.strf_frames import check_place
-from dj_neuron.explorer.plots.theme import BAND, FAINT_LINE, new_figure, note, told
+from dj_neuron.explorer.plots.theme import BAND, level, new_figure, note, told
 from dj_neuron.pictures.colours import INK, polarity_colour
 from dj_neuron.pictures.delays import delay_columns_ms
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, place_text, significant_at
@@ -55,7 +55,7 @@ def block_course(
     baseline = 0.0 if strf.centred else float(strf.pixel_mean[block])
     figure = new_figure()
     set_delay_axis(figure, delay_columns_ms(strf.delays_s, strf.frame_rate_hz), shade=True)
-    figure.add_hline(y=baseline, line=FAINT_LINE, layer="below")
+    level(figure, baseline)
     finite = np.isfinite(course)
     low, high = (course - error)[finite], (course + error)[finite]
     figure.add_scatter(

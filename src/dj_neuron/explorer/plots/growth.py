@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.explorer.plots.theme import FAINT_LINE, as_lines, new_figure, note, told
+from dj_neuron.explorer.plots.theme import TICK_PX, as_lines, level, new_figure, note, told
 from dj_neuron.pictures.colours import CONTROL, INK
 from dj_neuron.pictures.words import growth_text, measure, reason_of, wrapped
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from dj_neuron.contracts import ReceptiveFieldResult
+
+_WELL_ABOVE = 1.4  # times the threshold: the end of the curve leaves room for words
 
 
 def growth(field: ReceptiveFieldResult) -> go.Figure:
@@ -30,17 +32,16 @@ def growth(field: ReceptiveFieldResult) -> go.Figure:
         return told(as_lines(wrapped(reason_of(field, "sufficiency") or "no peak to follow over minutes")))
     words = as_lines(growth_text(field))
     figure = new_figure(margin={"l": 56, "r": 12, "t": 24 + 14 * (words.count("<br>") + 1), "b": 44})
-    figure.add_hline(y=0, line=FAINT_LINE, layer="below")
+    level(figure, 0)
     threshold_z = measure(field, "threshold_z")
     if np.isfinite(threshold_z):
-        figure.add_hline(
-            y=threshold_z,
-            line={"color": CONTROL, "width": 1, "dash": "4px,3px"},
-            layer="below",
-            name="threshold",
-            annotation={"text": "significant above", "font": {"size": 11, "color": CONTROL}},
-            annotation_position="top left",
-        )
+        is_weak = not found.peak_z[-1] > _WELL_ABOVE * threshold_z
+        level(figure, threshold_z, line={"color": CONTROL, "width": 1, "dash": "4px,3px"}, name="threshold")
+        figure.add_annotation(
+            text="significant above", x=0 if is_weak else 1, xref="x domain", xanchor="left" if is_weak else "right",
+            y=threshold_z, yanchor="bottom" if is_weak else "top", showarrow=False,
+            font={"size": TICK_PX, "color": CONTROL},
+        )  # fmt: skip
     figure.add_scatter(
         x=found.minutes,
         y=found.peak_z,

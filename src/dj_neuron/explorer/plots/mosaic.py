@@ -62,7 +62,7 @@ def mosaic(
     if axes != "xy":
         placed.sort(key=lambda field: measure(field, f"centre_{axes}_um"))
     n_groups = len({polarity_of(field) for field in placed})
-    legend = {"orientation": "v", "y": 1.01}
+    legend = {"orientation": "v", "tracegroupgap": 0, "y": 1.01}
     margin = {"l": 56, "r": 12, "t": 14 + 20 * n_groups, "b": 44}
     figure = new_figure(showlegend=True, hoverdistance=30, margin=margin, legend=legend)
     for polarity in (1, -1, None):
@@ -95,7 +95,7 @@ def _add_group(
         mode="lines",
         fill="toself" if axes == "xy" else "none",
         fillcolor=_FILLS[polarity],
-        line={"color": colour, "width": 1.5, "dash": _LINES[polarity]},
+        line={"color": colour, "width": 1.5, "dash": _LINES[polarity], "simplify": False},
         hoverinfo="skip",
         legendgroup=name,
         showlegend=False,

@@ -24,7 +24,10 @@ def add_line(
     figure: go.Figure, x: Any, y: Any, name: str, *, width: float = 1.2, dash: str = "solid", **line: Any
 ) -> None:
     """Add a line in ink with white around it; both parts carry `name`, and neither answers the mouse."""
-    for style in ({**_UNDER, "width": width + 2.4}, {"color": INK, "width": width, "dash": dash}):
+    for style in (
+        {**_UNDER, "width": width + 2.4, "simplify": False},
+        {"color": INK, "width": width, "dash": dash, "simplify": False},
+    ):
         figure.add_scatter(x=x, y=y, mode="lines", name=name, line=style, hoverinfo="skip", **line)
 
 
@@ -43,6 +46,6 @@ def add_ellipses(figure: go.Figure, ellipse: EllipseOfField, *, visible: bool) -
         add_line(figure, x, y, "fit", dash=dash, visible=visible)
 
 
-def add_chosen(figure: go.Figure, left: float, right: float, low: float, high: float) -> None:
+def add_chosen(figure: go.Figure, left: float, right: float, low: float, high: float, *, width: float = 2.4) -> None:
     """Frame the chosen block."""
-    add_line(figure, [left, right, right, left, left], [low, low, high, high, low], "chosen block", width=2.4)
+    add_line(figure, [left, right, right, left, left], [low, low, high, high, low], "chosen block", width=width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import plotly.graph_objects as go
+    from numpy.typing import NDArray
 
     from dj_neuron.contracts import SpikeTrain, Stimulation
+
+    Floats = NDArray[np.float64]
 
 _ROWS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 _MOST_ROWS = 24
@@ -81,16 +84,18 @@ def _in_rows(train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, f
     n_rows = max(1, int(np.ceil((last_s - first_s) / row_s)))
     starts_s = first_s + np.arange(n_rows) * row_s
     rows = np.minimum(((train.times_s - first_s) // row_s).astype(np.int64), n_rows - 1)
-    figure = new_figure(margin={"l": 60, "r": 12, "t": 10, "b": 44}, bargap=0.25)
-    for begin_s, end_s, colour in _periods(stimulation):
-        for row in range(int((begin_s - first_s) // row_s), int(np.ceil((end_s - first_s) / row_s))):
-            figure.add_shape(
-                type="rect", x0=max(begin_s - starts_s[row], 0), x1=min(end_s - starts_s[row], row_s), y0=row - 0.5,
-                y1=row + 0.5, fillcolor=colour, line_width=0, layer="below", name="stimulus",
-            )  # fmt: skip
-    hover = "spike %{customdata}<br>%{text}<extra></extra>"
+    shown = [
+        {
+            "type": "rect", "x0": max(begin_s - starts_s[row], 0), "x1": min(end_s - starts_s[row], row_s),
+            "y0": row - 0.5, "y1": row + 0.5, "fillcolor": colour, "line": {"width": 0}, "layer": "below",
+            "name": "stimulus",
+        }
+        for begin_s, end_s, colour in _periods(stimulation)
+        for row in range(int((begin_s - first_s) // row_s), int(np.ceil((end_s - first_s) / row_s)))
+    ]  # fmt: skip
+    figure = new_figure(margin={"l": 60, "r": 12, "t": 10, "b": 44}, bargap=0.25, shapes=shown)
     size_px = min(14.0, max(3.0, 150 / n_rows))
-    _add_spikes(figure, train.times_s - starts_s[rows], rows, train, size_px, hovertemplate=hover)
+    _add_spikes(figure, train.times_s - starts_s[rows], rows, size_px, "%{x:.3f} s into the row")
     edges_s = np.append(starts_s, max(last_s, starts_s[-1] + 1e-9))
     figure.add_bar(
         x=rates_hz(train.times_s, edges_s),
@@ -137,8 +142,7 @@ def _among_others(
             name="other neurons",
         )
     row = next(row for row, one in enumerate(trains) if one is train)
-    hover = "spike %{customdata}<br>%{text}<extra></extra>"
-    _add_spikes(figure, train.times_s, np.full(train.n_spikes, row), train, size_px + 3, hovertemplate=hover)
+    _add_spikes(figure, train.times_s, np.full(train.n_spikes, row), size_px + 3, "%{x:.3f} s")
     edges_s = np.linspace(*span_s, _RATE_BINS + 1)
     figure.add_scatter(
         x=edges_s,
@@ -166,18 +170,22 @@ def _name(one: SpikeTrain, chosen: SpikeTrain) -> str:
     return f"<b>{one.neuron_id}</b>" if one is chosen else str(one.neuron_id)
 
 
-def _add_spikes(figure: go.Figure, x: Any, y: Any, train: SpikeTrain, size_px: float, **trace: Any) -> None:
-    add = figure.add_scatter if train.n_spikes <= _MOST_DRAWN else figure.add_scattergl
+def _add_spikes(figure: go.Figure, x: Floats, rows: NDArray[np.int64], size_px: float, when: str) -> None:
+    """Add spikes in as few bytes as show them; many are drawn by WebGL, paler so that they show how dense they are."""
+    is_many = x.size > _MOST_DRAWN
+    add = figure.add_scattergl if is_many else figure.add_scatter
     add(
-        x=x,
-        y=y,
+        x=x.astype(np.float32),
+        y=rows.astype(np.int16),
         mode="markers",
-        marker={"symbol": "line-ns-open", "size": size_px, "color": INK, "line": {"width": 1}},
-        customdata=np.arange(1, train.n_spikes + 1),
-        text=[f"{time_s:.3f} s" for time_s in train.times_s],
+        marker={
+            "symbol": "line-ns-open", "size": size_px, "color": INK, "line": {"width": 1},
+            "opacity": 0.5 if is_many else 1,
+        },
+        customdata=np.arange(1, x.size + 1, dtype=np.int32),
+        hovertemplate=f"spike %{{customdata}}<br>{when}<extra></extra>",
         name="spikes",
-        **trace,
-    )
+    )  # fmt: skip
 
 
 def _periods(stimulation: Stimulation) -> Iterator[tuple[float, float, str]]:

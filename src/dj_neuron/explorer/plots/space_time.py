@@ -10,7 +10,7 @@ from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.delay_axis import mark_delay, set_delay_axis
 from dj_neuron.explorer.plots.overlays import add_chosen, add_line, add_outline
 from dj_neuron.explorer.plots.strf_frames import check_place
-from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, FAINT_LINE, contrast_bar, new_figure, told
+from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, contrast_bar, level, new_figure, told
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.delays import delay_columns_ms, spread_columns
 from dj_neuron.pictures.marks import bars_outline
@@ -96,7 +96,7 @@ def space_time(
         _add_fit(figure, field, space, (float(edges_ms[0]), float(edges_ms[-1])), visible=show_fit)
     if block is not None:
         bar = block[1] if space == "x" else block[0]
-        add_chosen(figure, float(edges_ms[0]), float(edges_ms[-1]), bar * size_um, (bar + 1) * size_um)
+        add_chosen(figure, float(edges_ms[0]), float(edges_ms[-1]), bar * size_um, (bar + 1) * size_um, width=1.6)
     if delay_idx is not None:
         mark_delay(figure, float(strf.delays_s[delay_idx]) * 1e3)
     ends_um = [edges_um[-1], 0.0] if space == "y" else [0.0, edges_um[-1]]
@@ -146,11 +146,11 @@ def _profile(strf: Strf, space: str) -> go.Figure:
     places: dict[str, Any] = {"title_text": _space_label(space)}
     length_um = profile.size * size_um
     if swap:
-        figure.add_vline(x=0, line=FAINT_LINE, layer="below")
+        level(figure, 0, upright=True)
         figure.update_xaxes(title_text=contrast)
         figure.update_yaxes(range=[length_um, 0], **places)
     else:
-        figure.add_hline(y=0, line=FAINT_LINE, layer="below")
+        level(figure, 0)
         figure.update_xaxes(range=[0, length_um], **places)
         figure.update_yaxes(title_text=contrast)
     return figure

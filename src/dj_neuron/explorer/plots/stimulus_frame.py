@@ -53,7 +53,7 @@ def stimulus_frame(
     frame = movie.frames(clock_frame_idx, clock_frame_idx + 1)[0]
     limit = max(1.0, float(np.abs(frame).max()))
     width_um, height_um = stimulation.block_size_um
-    figure = new_figure(margin={"l": 52, "r": 8, "t": 22, "b": 40})
+    figure = new_figure(margin={"l": 52, "r": 8, "t": 36, "b": 40})
     figure.add_heatmap(
         z=frame,
         x0=width_um / 2,
@@ -92,5 +92,5 @@ def frame_at(
     frame_idx = int(clock.frames_at(np.array([spike_time_s]), delay_s)[0])
     when = f"{delay_text(abs(delay_s))} {'after' if delay_s < 0 else 'before'} the spike at {spike_time_s:.3f} s"
     if frame_idx < 0:
-        return told(f"no frame on the screen:<br>{when}<br>is {_NOTHING_SHOWN[frame_idx]}")
-    return stimulus_frame(stimulation, frame_idx, block=block, words=f"frame {frame_idx}, {when}")
+        return told(f"no frame was on the screen:<br>{when}<br>is {_NOTHING_SHOWN[frame_idx]}")
+    return stimulus_frame(stimulation, frame_idx, block=block, words=f"frame {frame_idx}<br>{when}")

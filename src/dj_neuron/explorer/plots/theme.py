@@ -83,6 +83,14 @@ def told(words: str) -> go.Figure:
     return figure
 
 
+def level(figure: go.Figure, value: float, *, upright: bool = False, **shape: Any) -> None:
+    """Draw a faint line at a value of y, or of x if upright, below the data."""
+    ends = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "y domain"}
+    if not upright:
+        ends = {"y0": value, "y1": value, "x0": 0, "x1": 1, "xref": "x domain"}
+    figure.add_shape(**({"type": "line", "line": FAINT_LINE, "layer": "below"} | ends | shape))
+
+
 def note(figure: go.Figure, words: str, *, x: float = 0.0, y: float = 1.0, right: bool = False, **font: Any) -> None:
     """Write small words above the axes, at the left or the right."""
     figure.add_annotation(
