@@ -18,6 +18,7 @@ from dj_neuron.strf.shift_null import ShiftNull, circular_shift_null
 from dj_neuron.strf.significance import Significance, judge_significance
 from dj_neuron.strf.smoothed_null import smoothed_shift_null
 from dj_neuron.strf.spatial_fit import fit_space
+from dj_neuron.strf.spike_intervals import RefractoryViolations, autocorrelogram, refractory_violations
 from dj_neuron.strf.sufficiency import Sufficiency, data_sufficiency
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA, TimeCourse, measure_time_course
 
@@ -31,6 +32,7 @@ __all__ = [
     "Mosaic",
     "Nonlinearity",
     "Peak",
+    "RefractoryViolations",
     "RidgeStrf",
     "Separation",
     "ShiftNull",
@@ -40,6 +42,7 @@ __all__ = [
     "SpikeTriggeredCovariance",
     "Sufficiency",
     "TimeCourse",
+    "autocorrelogram",
     "circular_shift_null",
     "covariance_window",
     "data_sufficiency",
@@ -55,6 +58,7 @@ __all__ = [
     "measure_time_course",
     "noise_ceiling",
     "predict_held_out",
+    "refractory_violations",
     "ridge_strf",
     "separate",
     "smoothed_shift_null",
