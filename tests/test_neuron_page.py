@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from dj_neuron import queries
+from dj_neuron import ingest, queries
+from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import PipelineError
 from dj_neuron.queries import NeuronQuery
 
@@ -15,8 +16,6 @@ KEY = ("subject_name", "session_date", "sample_number", "stimulation_number", "n
 @pytest.fixture
 def computed(pipeline, make_session):
     """Two stimulations, the second not of the same neurons, with STRFs and all that follows."""
-    from dj_neuron import ingest
-
     list(ingest.ingest([make_session({}, {"onset_s": 2.0})], "made.pkl"))
     pipeline.compute([0.05])
     return pipeline
@@ -74,9 +73,6 @@ def test_filters(computed):
 
 
 def test_labels_are_found_whatever_their_case(pipeline, make_session):
-    from dj_neuron import ingest
-    from dj_neuron.contracts import SpikeTrain
-
     labels = ("Chan 1_a", "100% sure", "<script>")
     trains = tuple(SpikeTrain(i, [1.5], label) for i, label in enumerate(labels, 1))
     list(ingest.ingest([make_session({"spike_trains": trains})], "made.pkl"))
@@ -86,8 +82,6 @@ def test_labels_are_found_whatever_their_case(pipeline, make_session):
 
 
 def test_nothing_computed_and_nothing_recorded(pipeline, make_session):
-    from dj_neuron import ingest
-
     query = NeuronQuery(queries.default_parameters(), sort_by="peak_z")
     assert queries.n_neurons(query) == 0
     assert queries.neuron_page(query) == []

@@ -26,10 +26,10 @@ def reading(pipeline):
 
 
 def test_the_server_refuses_to_write(reading, pipeline):
-    with pytest.raises(Exception, match="(?i)read[- ]only"):
+    with pytest.raises(Exception, match=r"(?i)read[- ]only"):
         pipeline.experiment.Subject().insert1({"subject_name": "WT"})
-    with pytest.raises(Exception, match="(?i)read[- ]only"):
-        reading.query(f"DELETE FROM {pipeline.experiment.Subject().full_table_name}")
+    with pytest.raises(Exception, match=r"(?i)read[- ]only"):
+        reading.query(f"DELETE FROM {pipeline.experiment.Subject().full_table_name}")  # noqa: S608
     assert queries.totals()["sessions"] == 0
 
 
@@ -69,7 +69,7 @@ def test_it_survives_a_restart_of_the_server_and_stays_read_only(tmp_path):
         database.connection.close()
 
         server.stop(force=True)
-        with pytest.raises(DatabaseError, match="embedded PostgreSQL in .* does not answer"):
+        with pytest.raises(DatabaseError, match=r"embedded PostgreSQL in .* does not answer"):
             queries.totals()
         with server:
             assert queries.totals()["sessions"] == 0
@@ -83,5 +83,5 @@ def test_it_survives_a_restart_of_the_server_and_stays_read_only(tmp_path):
 
 
 def test_what_is_no_lost_connection_is_not_asked_twice(reading):
-    with pytest.raises((dj.DataJointError, Exception), match="(?i)no_such_table"):
+    with pytest.raises((dj.DataJointError, Exception), match=r"(?i)no_such_table"):
         reading.query("SELECT * FROM no_such_table")

@@ -57,7 +57,7 @@ def path_of(place: Place) -> str:
     """Write the path that :func:`place_of` reads."""
     if place.page == "start":
         return "/"
-    parts = [place.page]
+    parts: list[str] = [place.page]
     if place.stimulation_id is not None:
         one = place.stimulation_id
         parts += [one.subject_name, one.session_date.isoformat(), str(one.sample_number), str(one.stimulation_number)]

@@ -10,6 +10,8 @@ from dj_neuron.pictures.words import POLARITY, delay_text, measure, measure_text
 _ESTIMATORS = {"sta": "average", "ridge": "ridge"}
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dj_neuron.contracts import ReceptiveFieldResult, SpikeTrain, Strf
     from dj_neuron.queries import StimulationInfo
 
@@ -34,7 +36,7 @@ def stimulus_sentence(info: StimulationInfo) -> str:
     )
 
 
-def estimate_words(row: dict[str, Any]) -> str:
+def estimate_words(row: Mapping[str, Any]) -> str:
     """Name a row of StrfParams: number, estimator, delays."""
     first, last = row["first_delay_s"], row["last_delay_s"]
     delays = delay_text(first) if first == last else f"{delay_text(first)} to {delay_text(last)}"

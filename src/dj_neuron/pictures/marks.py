@@ -95,6 +95,12 @@ def blocks_outline(mask: Mask, block_size_um: tuple[float, float]) -> Floats:
     return block_outline(mask, np.arange(n_x + 1.0) * block_size_um[0], np.arange(n_y + 1.0) * block_size_um[1])
 
 
+def significant_outline(field: ReceptiveFieldResult, delay_s: float) -> Floats:
+    """Border of the significant blocks at a delay in um; none where it was not judged."""
+    mask = significant_at(field, delay_s)
+    return np.empty((0, 2, 2)) if mask is None else blocks_outline(mask, field.block_size_um)
+
+
 def bars_outline(mask: Mask, strf: Drawable) -> Floats:
     """Border of the delays and bars of a mask, ``(n_delays, n_bars)``, in a space-time image, x in ms and y in um."""
     size_um = strf.block_size_um[0 if strf.values.shape[1] == 1 else 1]

@@ -81,7 +81,7 @@ def recordings(*, offset: int = 0, limit: int | None = None) -> list[SessionInfo
         of_session.setdefault((one.subject_name, one.session_date, one.sample_number), []).append(info)
     return [
         SessionInfo(
-            *(row[name] for name in (*_SESSION, "source_file", "note")),
+            **{name: row[name] for name in (*_SESSION, "source_file", "note")},
             stimulations=tuple(of_session.get(tuple(row[name] for name in _SESSION), ())),
         )
         for row in sessions

@@ -13,7 +13,7 @@ from dj_neuron.explorer.plots.strf_frames import check_place
 from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, contrast_bar, level, new_figure, told
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.delays import delay_columns_ms, spread_columns
-from dj_neuron.pictures.marks import bars_outline
+from dj_neuron.pictures.marks import bars_outline, significant_bars
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, measure
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def space_time(
     )
     set_delay_axis(figure, columns_ms, shade=False)
     if field is not None:
-        add_outline(figure, bars_outline(field, strf), visible=show_significant)
+        add_outline(figure, bars_outline(significant_bars(field, strf), strf), visible=show_significant)
         _add_fit(figure, field, space, (float(edges_ms[0]), float(edges_ms[-1])), visible=show_fit)
     if block is not None:
         bar = block[1] if space == "x" else block[0]

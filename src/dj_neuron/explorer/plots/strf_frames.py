@@ -11,7 +11,7 @@ from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.overlays import add_chosen, add_ellipses, add_line, add_outline
 from dj_neuron.explorer.plots.theme import CONTRAST_SCALE, broken_line, contrast_bar, new_figure
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
-from dj_neuron.pictures.marks import blocks_outline, ellipse_of
+from dj_neuron.pictures.marks import ellipse_of, significant_outline
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, measure
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def strf_frames(
     if field is not None:
         check_same_neuron(strf, field)
         delay_s = float(strf.delays_s[delay_idx])
-        add_outline(figure, blocks_outline(field, delay_s), visible=show_significant)
+        add_outline(figure, significant_outline(field, delay_s), visible=show_significant)
         _add_fit(figure, field, visible=show_fit)
     if block is not None:
         left_um, top_um = block[1] * block_width_um, block[0] * block_height_um
@@ -119,7 +119,7 @@ def strf_animation_data(strf: Strf, field: ReceptiveFieldResult | None = None) -
     if field is not None and not is_bars:
         check_same_neuron(strf, field)
         for delay_s in strf.delays_s:
-            x, y = broken_line(blocks_outline(field, float(delay_s)))
+            x, y = broken_line(significant_outline(field, float(delay_s)))
             outlines.append({"x": x, "y": y})
     return {
         "delays_ms": np.round(strf.delays_s * 1e3, 6).tolist(),
