@@ -18,14 +18,18 @@ is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/
 
 # What the environment was made from: it is made again when any of it changes.
 state() {
-    { printf '%s\n' "$root"; cat "$root/requirements.lock" "$root/pyproject.toml"; } | cksum
+    { printf '%s\n' "$root"; cat "$root/requirements.lock" "$root/requirements-dev.lock" "$root/pyproject.toml"; } | cksum
 }
+
+lock_of() { case $1 in everything) echo requirements-dev.lock ;; *) echo requirements.lock ;; esac; }
 
 make_with_uv() {
     say "making .venv with uv"
     uv venv --quiet --no-project --no-cache --python '>=3.11' "$venv"
-    say "installing what requirements.lock names, by hash"
-    uv pip install --quiet --no-cache --python "$python" --require-hashes --requirement "$root/requirements.lock"
+}
+
+install_with_uv() {
+    uv pip install --quiet --no-cache --python "$python" --require-hashes --requirement "$root/$1"
     uv pip install --quiet --no-cache --python "$python" --no-deps --no-build-isolation --editable "$root"
 }
 
@@ -38,20 +42,33 @@ make_with_pip() {
     say "making .venv with $("$found" --version) and pip"
     "$found" -m venv "$venv" ||
         die "$found cannot make a virtual environment: install its venv module (on Debian: python3-venv) or uv"
-    say "installing what requirements.lock names, by hash"
+}
+
+install_with_pip() {
     local pip=("$python" -m pip --quiet --disable-pip-version-check --no-cache-dir install)
-    "${pip[@]}" --require-hashes --requirement "$root/requirements.lock"
+    "${pip[@]}" --require-hashes --requirement "$root/$1"
     "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
 }
 
+# setup what-runs: what the verbs need; setup everything: what tests and documentation need, too
 setup() {
-    if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(state)" ] && "$python" -c 'import dj_neuron' 2>/dev/null; then
-        return
+    local wanted=$1 found=nothing tool=pip
+    command -v uv >/dev/null 2>&1 && tool=uv
+    if [ -x "$python" ] && "$python" -c 'import dj_neuron' 2>/dev/null; then
+        case $(cat "$stamp" 2>/dev/null) in
+            "$(state) everything") return ;;
+            "$(state) what-runs") found=what-runs ;;
+        esac
     fi
+    [ "$found" != "$wanted" ] || return 0
     [ -w "$root" ] || die "cannot write to $root, where .venv belongs"
-    rm -rf -- "$venv"
-    if command -v uv >/dev/null 2>&1; then make_with_uv; else make_with_pip; fi
-    state >"$stamp"
+    if [ "$found" = nothing ]; then
+        rm -rf -- "$venv"
+        "make_with_$tool"
+    fi
+    say "installing what $(lock_of "$wanted") names, by hash"
+    "install_with_$tool" "$(lock_of "$wanted")"
+    printf '%s %s\n' "$(state)" "$wanted" >"$stamp"
     say "set up in $venv"
 }
 
@@ -77,7 +94,10 @@ run_benchmarks() {
 
 verb=${1:-demo}
 [ $# -eq 0 ] || shift
-setup
+case $verb in
+    setup | test) setup everything ;;
+    *) setup what-runs ;;
+esac
 case $verb in
     setup) ;;
     test) run_tests "$@" ;;
