@@ -54,17 +54,24 @@ def sessions():
     rng = np.random.default_rng(5)
 
     def stimulation(number, n_y, n_x, counts):
-        movie = Movie.from_frames(rng.choice([-1, 1], (1500, n_y, n_x)), block_size_px=(10, 20))
+        movie = Movie.from_frames(rng.choice([-1, 1], (2400, n_y, n_x)), block_size_px=(10, 20))
         bare = Stimulation(number, movie, 30.0, 1.25, 2.0)
         extent_um = (n_x * bare.block_size_um[0], n_y * bare.block_size_um[1])
-        trains = [
-            SpikeTrain(
-                i,
-                respond(draw_neuron(rng, i, extent_um), bare, n, rng) if n > 3 else np.arange(2.0, 2.0 + n),
-                NASTY if i == 1 else "",
+        known = [
+            replace(
+                draw_neuron(rng, i, extent_um),
+                polarity=polarity,
+                sigma_major_um=40.0,
+                sigma_minor_um=30.0,
+                time_to_peak_s=0.07,
             )
-            for i, n in enumerate(counts, 1)
+            for i, polarity in enumerate((1, -1, 1, 1, 1), 1)
         ]
+        times = [
+            respond(one, bare, n, rng) if n > 3 else np.arange(2.0, 2.0 + n)
+            for one, n in zip(known, counts, strict=False)
+        ]
+        trains = [SpikeTrain(i, times_s, NASTY if i == 1 else "") for i, times_s in enumerate(times, 1)]
         return replace(bare, spike_trains=tuple(trains))
 
     day = datetime.date(2020, 1, 2)
@@ -152,8 +159,13 @@ def data_of(page, name, trace="STRF", key="z"):
     drawn(page, name)
     return page.evaluate(
         """([name, trace, key]) => {
-            const found = document.querySelector(`#${name} .js-plotly-plot`).data.find((one) => one.name === trace);
-            return found && found[key];
+            const picture = document.querySelector(`#${name} .js-plotly-plot`);
+            const named = (traces) => traces.find((one) => one.name === trace) || {};
+            const plain = (value) =>
+                ArrayBuffer.isView(value) ? Array.from(value) : Array.isArray(value) ? value.map(plain) : value;
+            // what the server packs is unpacked in Plotly's own copy only
+            const packed = (named(picture.data)[key] || {}).bdata;
+            return plain(named(packed ? picture._fullData : picture.data)[key]);
         }""",
         [name, trace, key],
     )
@@ -184,7 +196,7 @@ def test_sorting_and_filtering_are_in_the_address(page, served):
     rows(page)
     page.get_by_role("columnheader", name="Spikes").get_by_role("link").click()
     page.wait_for_url("**sort=-n_spikes**")
-    page.wait_for_function("document.querySelector('th[aria-sort=descending]')")
+    page.wait_for_function("() => document.querySelector('th[aria-sort=descending]')")
     spikes = [int(text.replace(",", "")) for text in column(page, 1)]
     assert spikes == sorted(spikes, reverse=True)
 
@@ -204,7 +216,7 @@ def test_sorting_and_filtering_are_in_the_address(page, served):
     other.close()
 
     page.go_back()
-    page.wait_for_function("document.querySelectorAll('table.neurons tbody tr').length === 9")
+    page.wait_for_function("() => document.querySelectorAll('table.neurons tbody tr').length === 9")
     assert [int(text.replace(",", "")) for text in column(page, 1)] == spikes
 
 
@@ -264,14 +276,14 @@ def test_overlays_are_switched(page, served):
     assert data_of(page, "strf-a", "fit", "visible") is True
     page.get_by_label("Fit").uncheck()
     page.wait_for_function(
-        "document.querySelector('#strf-a .js-plotly-plot').data.find(t => t.name === 'fit').visible === false"
+        "() => document.querySelector('#strf-a .js-plotly-plot').data.find(t => t.name === 'fit').visible === false"
     )
     assert data_of(page, "strf-a", "significant", "visible") is True
 
 
 def click_at(page, name, x, y):
     """Click a point given in the units of a graph's axes."""
-    drawn(page, name)
+    drawn(page, name).scroll_into_view_if_needed()
     place = page.evaluate(
         """([name, x, y]) => {
             const picture = document.querySelector(`#${name} .js-plotly-plot`);
@@ -306,14 +318,21 @@ def test_a_click_on_a_block_shows_its_time_course(page, served):
 
 def test_a_click_on_a_spike_shows_the_stimulus_before_it(page, served):
     page.goto(f"{served}{neuron_address(1)}")
-    drawn(page, "stimulus-frame")
-    page.get_by_label("Spike").fill("40")
-    page.get_by_label("Spike").press("Enter")
-    page.wait_for_function(
-        "document.querySelector('#stimulus') && document.querySelector('#stimulus-frame .js-plotly-plot')"
-    )
-    frame = np.array(data_of(page, "stimulus-frame", "frame"))
-    assert set(np.unique(frame)) == {-1.0, 1.0}
+    said = drawn(page, "stimulus-frame").locator(".annotation")
+    first = said.text_content()
+    assert re.fullmatch(r"frame \d+\D.* ms before the spike at [\d.]+ s", first)
+    page.get_by_role("spinbutton", name="Spike").fill("40")
+    page.get_by_role("spinbutton", name="Spike").press("Enter")
+    page.locator("#stimulus-frame .annotation", has_not_text=first).wait_for()
+    second = said.text_content()
+    assert page.locator("#delay-words").inner_text() in second
+    assert set(np.unique(np.array(data_of(page, "stimulus-frame", "frame"), float))) == {-1.0, 1.0}
+
+    x, y = (data_of(page, "raster", "spikes", axis)[100] for axis in "xy")
+    click_at(page, "raster", x, y)
+    page.locator("#stimulus-frame .annotation", has_not_text=second).wait_for()
+    assert 95 <= int(page.get_by_role("spinbutton", name="Spike").input_value()) <= 107
+    assert "spike=" in page.url
 
 
 def test_keys_move_between_neurons(page, served):
@@ -364,13 +383,14 @@ def test_the_mosaic_opens_a_neuron_and_a_distribution_narrows_the_table(page, se
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
     page.wait_for_url("**peak_z=**")
-    page.wait_for_function("document.querySelectorAll('table.neurons tbody tr').length < 4")
+    page.wait_for_function("() => document.querySelectorAll('table.neurons tbody tr').length < 4")
 
-    groups = page.evaluate(
-        "document.querySelector('#mosaic .js-plotly-plot').data.filter(t => t.customdata)"
-        ".map(t => [t.customdata[0], t.x[0], t.y[0]])"
+    neuron_id, x, y = page.evaluate(
+        """() => {
+            const found = document.querySelector("#mosaic .js-plotly-plot")._fullData.find((trace) => trace.customdata);
+            return [found.customdata[0], found.x[0], found.y[0]];
+        }"""
     )
-    neuron_id, x, y = groups[0]
     click_at(page, "mosaic", x, y)
     heading(page, f"Neuron {neuron_id}")
 
@@ -432,7 +452,7 @@ def test_the_pipeline_page_follows_what_is_computed(page, served, recorded):
     command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded), "compute"]
     subprocess.run(command, check=True, capture_output=True)
     page.wait_for_function(
-        "document.querySelector('[aria-label=Significance]').getAttribute('aria-valuenow') === '100'"
+        "() => document.querySelector('[aria-label=Significance]').getAttribute('aria-valuenow') === '100'"
     )
 
 

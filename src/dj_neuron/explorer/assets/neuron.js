@@ -20,45 +20,13 @@
   const nearest = (delays, ms) =>
     delays.reduce((best, delay, index) => (Math.abs(delay - ms) < Math.abs(delays[best] - ms) ? index : best), 0);
 
-  const MISSING = -32768;
-
-  /* one delay of an array that Python packed: rows of numbers, null where there is none */
-  const unpacked = (packed, index, [nY, nX]) => {
-    const bytes = Uint8Array.from(window.atob(packed.frames[index]), (letter) => letter.charCodeAt(0));
-    const whole = new DataView(bytes.buffer);
-    return Array.from({ length: nY }, (_, row) =>
-      Array.from({ length: nX }, (__, column) => {
-        const value = whole.getInt16(2 * (row * nX + column), true);
-        return value === MISSING ? null : value * packed.step;
-      }),
-    );
-  };
-
   const tracesNamed = (picture, name) => picture.data.flatMap((trace, index) => (trace.name === name ? [index] : []));
-
-  const moveMarker = (picture, ms) => {
-    if (!picture) return;
-    const index = (picture.layout.shapes || []).findIndex((shape) => shape.name === "delay marker");
-    if (index >= 0) window.Plotly.relayout(picture, { [`shapes[${index}].x0`]: ms, [`shapes[${index}].x1`]: ms });
-  };
 
   const drawDelay = (frame, index, overlays) => {
     const picture = plotIn(`strf-${frame.side}`);
-    const ms = frame.delays_ms[index];
-    moveMarker(plotIn(`course-${frame.side}`), ms);
-    if (!picture) return;
-    if (frame.is_bars) moveMarker(picture, ms);
-    else {
-      const image = { z: [unpacked(frame.values, index, frame.shape)] };
-      if (frame.z) image.customdata = [unpacked(frame.z, index, frame.shape)];
-      window.Plotly.restyle(picture, image, [0]);
-      const outline = frame.outlines[index];
-      if (outline) window.Plotly.restyle(picture, { x: [outline.x], y: [outline.y] }, tracesNamed(picture, "significant"));
-    }
-    for (const name of ["fit", "significant"]) {
-      const traces = tracesNamed(picture, name);
-      if (traces.length) window.Plotly.restyle(picture, { visible: overlays.includes(name) }, traces);
-    }
+    const course = plotIn(`course-${frame.side}`);
+    if (picture) window.strfFrames.show(picture, frame, index, overlays);
+    if (course) window.strfFrames.mark(course, frame.delays_ms[index]);
   };
 
   const frameBlock = (frame, [row, column]) => {
@@ -126,8 +94,10 @@
     },
     spikeChosen: (data) => {
       const point = explorer.reached(data);
-      if (!point || point.customdata === undefined) return window.dash_clientside.no_update;
-      const spike = Number([point.customdata].flat()[0]);
+      /* Dash gives no customdata that Python packed, Plotly has it unpacked */
+      const trace = point && plotIn("raster")._fullData[point.curveNumber];
+      if (!trace || trace.name !== "spikes") return window.dash_clientside.no_update;
+      const spike = trace.customdata[point.pointNumber];
       note({ spike });
       return spike;
     },

@@ -82,14 +82,19 @@ def title_of(view: NeuronView) -> str:
 
 def delay_of(view: NeuronView, values: Values) -> float:
     """Find the delay to show: the one nearest to what the address gives in ms, else that of the peak."""
-    strf = view.strf
+    delay_idx = delay_idx_of(view, values)
+    return 0.0 if view.strf is None or delay_idx is None else float(view.strf.delays_s[delay_idx])
+
+
+def delay_idx_of(view: NeuronView, values: Values) -> int | None:
+    """Find the place of the delay to show among those of the estimate; None without an estimate."""
+    strf, asked_ms = view.strf, number(values, "delay", float)
     if strf is None:
-        return 0.0
-    asked = number(values, "delay", float)
-    if asked is None:
-        peak_s = None if view.field is None else view.field.measures.get("peak_delay_s")
-        return float(strf.delays_s[_peak(strf)[0]]) if peak_s is None else float(strf.delays_s[_nearest(strf, peak_s)])
-    return float(strf.delays_s[_nearest(strf, asked / 1e3)])
+        return None
+    if asked_ms is not None:
+        return _nearest(strf, asked_ms / 1e3)
+    peak_s = None if view.field is None else view.field.measures.get("peak_delay_s")
+    return _peak(strf)[0] if peak_s is None else _nearest(strf, peak_s)
 
 
 def _nearest(strf: Strf, delay_s: float) -> int:

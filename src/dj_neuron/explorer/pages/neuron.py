@@ -35,6 +35,7 @@ def page(stimulation_id: StimulationId, neuron_id: int, values: Values) -> Page:
             _head(view, train, stimulation, values),
             *_body(views, train, stimulation, values),
             *(part for one, side in zip(views, estimates.SIDES, strict=False) for part in _state(one, side)),
+            dcc.Store(id="settled", data=estimates.delay_idx_of(view, values)),
         ],
     )
 
@@ -146,7 +147,6 @@ def _state(view: NeuronView, side: str) -> list[Any]:
     row, path = view.row and view.row["strf_params_id"], neuron_path(view.stimulation_id, view.neuron_id)
     return [
         dcc.Store(id=f"of-{side}", data={"path": path, "row": row, "side": side}),
-        *([dcc.Store(id="settled")] if side == "a" else []),
         dcc.Store(id=f"block-{side}"),
         dcc.Store(id=f"block-{side}-shown"),
     ]

@@ -100,7 +100,7 @@ def _follow(search: str | None, pathname: str | None) -> Any:
 
 def _contents(key: Row, values: Values) -> list[Any]:
     query = query_of(key, values)
-    page = number(values, "page", int) or 1
+    page = number({"page": "1", **values}, "page", int)
     n_matching = queries.n_neurons(query)
     n_pages = max(1, -(-n_matching // ROWS_PER_PAGE))
     if not 1 <= page <= n_pages:
