@@ -444,6 +444,7 @@ def test_a_distribution_counts_what_is_known():
     assert figure.layout.dragmode == "select"
     assert "not known of any neuron" in words(plots.distribution([None], "σ (µm)"))
     assert [*traces(plots.distribution([3, 3], "σ"), "neurons")[0].y] == [2]
+    assert plots.distribution([3, 3], "σ").layout.yaxis.dtick == 1
     many = np.random.default_rng(0).standard_cauchy(5000)
     assert len(traces(plots.distribution(many, "σ"), "neurons")[0].y) <= 40
 

@@ -56,7 +56,9 @@ def distribution(values: Sequence[float | None], column: str, *, scale: float = 
     n_missing = numbers.size - known.size
     note(figure, f"n = {known.size:,}" + (f", {n_missing:,} not known" if n_missing else ""))
     figure.update_xaxes(title_text=column, range=[edges[0], edges[-1]])
-    figure.update_yaxes(title_text="neurons", nticks=4, tickformat="d", rangemode="tozero")
+    # neurons are whole: Plotly would put a tick at half of one
+    ticks = {"dtick": 1} if counts.max() < 4 else {"nticks": 4}
+    figure.update_yaxes(title_text="neurons", tickformat="d", rangemode="tozero", **ticks)
     return figure
 
 

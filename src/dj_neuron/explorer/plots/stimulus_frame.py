@@ -73,8 +73,10 @@ def stimulus_frame(
     start_s = float(FrameClock.of(stimulation).starts_s[clock_frame_idx])
     note(figure, words or f"frame {clock_frame_idx}, {start_s:.3f} s")
     box = {"mirror": True, "constrain": "domain"}
-    figure.update_xaxes(title_text="x (µm)", range=[0, movie.n_x * width_um], **box)
-    figure.update_yaxes(title_text="y (µm)", range=[movie.n_y * height_um, 0], scaleanchor="x", nticks=5, **box)
+    across_um, down_um = movie.n_x * width_um, movie.n_y * height_um
+    n_ticks = max(1, round(5 * min(1.0, across_um / down_um)))
+    figure.update_xaxes(title_text="x (µm)", range=[0, across_um], nticks=n_ticks, **box)
+    figure.update_yaxes(title_text="y (µm)", range=[down_um, 0], scaleanchor="x", nticks=5, **box)
     return figure
 
 
