@@ -68,6 +68,7 @@ def test_filters(computed):
     assert {row["stimulation_number"] for row in found(key={"stimulation_number": 2})} == {2}
     # what is not known is in no range
     assert all(row["peak_z"] is not None for row in found(ranges={"peak_z": (-math.inf, math.inf)}))
+    assert found(ranges={"peak_z": (math.inf, None)}) == []
     assert found(label="no such label") == []
     assert found(label="%") == []
 
@@ -109,6 +110,8 @@ def test_columns_that_are_none_are_refused():
         NeuronQuery(queries.ParameterIds(1, 1, 1, 1), sort_by="peak_z; DROP TABLE neuron")
     with pytest.raises(PipelineError, match="no such column of neurons"):
         NeuronQuery(queries.ParameterIds(1, 1, 1, 1), ranges={"source_label": (0, 1)})
+    with pytest.raises(PipelineError, match="expected numbers"):
+        NeuronQuery(queries.ParameterIds(1, 1, 1, 1), ranges={"peak_z": (math.nan, 1)})
 
 
 def test_the_state_of_a_stimulation_changes_with_its_results(computed):

@@ -83,5 +83,5 @@ def test_it_survives_a_restart_of_the_server_and_stays_read_only(tmp_path):
 
 
 def test_what_is_no_lost_connection_is_not_asked_twice(reading):
-    with pytest.raises((dj.DataJointError, Exception), match=r"(?i)no_such_table"):
-        reading.query("SELECT * FROM no_such_table")
+    with pytest.raises(Exception, match="no_such_column"):
+        reading.query("SELECT no_such_column")

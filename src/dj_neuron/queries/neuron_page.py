@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +76,9 @@ class NeuronQuery:
         ):
             if name not in allowed:
                 raise PipelineError(f"{name!r} is no such column of neurons, expected one of {', '.join(allowed)}")
+        for name, limits in self.ranges.items():
+            if any(limit is not None and math.isnan(limit) for limit in limits):
+                raise PipelineError(f"the range of {name} is {limits}, expected numbers")
 
 
 def default_parameters(strf_params_id: int | None = None) -> ParameterIds:
@@ -220,7 +225,8 @@ class _Sql:
             for sign, limit in zip((">=", "<="), limits, strict=True):
                 if limit is not None:
                     conditions.append(f"{_SOURCES[name]}.{name} {sign} %s")
-                    args.append(limit)
+                    # MySQL takes no infinity
+                    args.append(max(-sys.float_info.max, min(limit, sys.float_info.max)))
         if self._query.label:
             conditions.append("LOWER(neuron.source_label) LIKE %s")
             # a backslash would escape on MySQL twice over, an exclamation mark nowhere
