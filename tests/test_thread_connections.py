@@ -7,7 +7,6 @@ import pytest
 import dj_neuron
 from dj_neuron import pipeline as tables
 from dj_neuron import queries
-from dj_neuron._datajoint import dj
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.errors import DatabaseError
 from dj_neuron.thread_connections import ThreadConnections
