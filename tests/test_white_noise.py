@@ -2,8 +2,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dj_neuron.white_noise import ran1, ret1_movie, ret1_stream
+from dj_neuron import white_noise
+from dj_neuron.white_noise import chunks_compiled, chunks_in_python, ran1, ret1_movie, ret1_stream
 
 
 def ran1_one_by_one(seed, n):
@@ -35,10 +38,30 @@ def test_ran1_agrees_with_the_generator_one_by_one(seed, n):
     assert ran1(seed, n).tolist() == ran1_one_by_one(seed, n)
 
 
-def test_ran1_does_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
-    whole = ran1(10000, 1000)
-    monkeypatch.setattr("dj_neuron.white_noise._CHUNK", 7)
-    assert (ran1(10000, 1000) == whole).all()
+def whole(chunks):
+    return np.concatenate([np.empty(0, np.int64), *chunks])
+
+
+@given(seed=st.integers(1, 2**31 - 2), n=st.integers(0, 300), chunk=st.integers(1, 400))
+def test_compiled_or_not_and_in_chunks_of_any_size_the_same_comes_out(seed, n, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(white_noise, "_CHUNK", chunk)
+        compiled, plain = whole(chunks_compiled(seed, n)), whole(chunks_in_python(seed, n))
+    assert compiled.dtype == plain.dtype == np.int64
+    assert compiled.tolist() == plain.tolist() == ran1_one_by_one(seed, n)
+
+
+@pytest.mark.parametrize(("has_numba", "few"), [(True, 1), (True, 10**9), (False, 1)])
+def test_the_stream_is_the_same_with_and_without_numba(monkeypatch, has_numba, few):
+    used = []
+    for name in ("chunks_compiled", "chunks_in_python"):
+        form = getattr(white_noise, name)
+        monkeypatch.setattr(white_noise, name, lambda *of, name=name, form=form: used.append(name) or form(*of))
+    monkeypatch.setattr(white_noise, "HAS_NUMBA", has_numba)
+    monkeypatch.setattr(white_noise, "_WORTH_COMPILING", few)
+    stream = ret1_stream(1000)
+    assert used == ["chunks_compiled" if has_numba and few == 1 else "chunks_in_python"]
+    assert stream.tolist() == [-1 if value / (2**31 - 1) >= 0.5 else 1 for value in ran1_one_by_one(10000, 1001)[1:]]
 
 
 @pytest.mark.parametrize("seed", [0, -1, 2**31 - 1])
