@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at, safe_pickle
+from dj_neuron.readers.values import as_count, as_number, as_positive, as_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +67,9 @@ class Ret1PickleReader:
 
 def _head(session: Any, place: str) -> tuple[str, datetime.date, int]:
     _check_keys(session, _SESSION_KEYS, place)
-    subject_name = _text(session["subject_name"], "subject_name", place)
+    subject_name = as_text(session["subject_name"], "subject_name", place)
     session_date = _date(session["session_date"], place)
-    return subject_name, session_date, _count(session["sample_number"], "sample_number", place, lowest=0)
+    return subject_name, session_date, as_count(session["sample_number"], "sample_number", place, lowest=0)
 
 
 def _refuse_twins(heads: list[tuple[str, datetime.date, int]], file_name: str) -> None:
@@ -113,9 +113,9 @@ def _stimulation(record: Any, number: int, place: str) -> Stimulation:
         return Stimulation(
             stimulation_number=number,
             movie=movie,
-            frame_rate_hz=_positive(record["fps"], "fps", place),
-            onset_s=_number(record["stimulus_onset"], "stimulus_onset", place),
-            pixel_size_um=_positive(record["pixel_size"], "pixel_size", place),
+            frame_rate_hz=as_positive(record["fps"], "fps", place),
+            onset_s=as_number(record["stimulus_onset"], "stimulus_onset", place),
+            pixel_size_um=as_positive(record["pixel_size"], "pixel_size", place),
             spike_trains=trains,
         )
 
@@ -123,76 +123,43 @@ def _stimulation(record: Any, number: int, place: str) -> Stimulation:
 def _movie(record: dict[str, Any], place: str) -> Movie:
     movie = record["movie"]
     if not isinstance(movie, np.ndarray) or movie.ndim != 3:
-        raise ReadError(f"{place}: movie is {_shown(movie)}, expected an array (x blocks, y blocks, frames)")
-    n_frames = _count(record["n_frames"], "n_frames", place)
+        raise ReadError(f"{place}: movie is {shown(movie)}, expected an array (x blocks, y blocks, frames)")
+    n_frames = as_count(record["n_frames"], "n_frames", place)
     if n_frames != movie.shape[2]:
         raise ReadError(f"{place}: n_frames is {n_frames}, but the movie has {movie.shape[2]} frames")
     with contract_errors_at(place):
         return Movie.from_frames(
             movie.transpose(2, 1, 0),
             block_size_px=(
-                _count(record["x_block_size"], "x_block_size", place),
-                _count(record["y_block_size"], "y_block_size", place),
+                as_count(record["x_block_size"], "x_block_size", place),
+                as_count(record["y_block_size"], "y_block_size", place),
             ),
             screen_size_px=(
-                _count(record["stim_width"], "stim_width", place),
-                _count(record["stim_height"], "stim_height", place),
+                as_count(record["stim_width"], "stim_width", place),
+                as_count(record["stim_height"], "stim_height", place),
             ),
         ).as_contrast()
 
 
 def _times_s(times_s: Any, place: str) -> NDArray[np.float64]:
     if not isinstance(times_s, np.ndarray) or times_s.dtype.kind not in "iuf" or times_s.ndim not in {1, 2}:
-        raise ReadError(f"{place} are {_shown(times_s)}, expected an array (n, 1) of seconds")
+        raise ReadError(f"{place} are {shown(times_s)}, expected an array (n, 1) of seconds")
     if times_s.ndim == 2 and times_s.shape[1] != 1 and times_s.size > 0:
-        raise ReadError(f"{place} are {_shown(times_s)}, expected an array (n, 1) of seconds")
+        raise ReadError(f"{place} are {shown(times_s)}, expected an array (n, 1) of seconds")
     return np.asarray(times_s.reshape(-1), np.float64)
 
 
 def _check_keys(record: Any, expected: tuple[str, ...], place: str) -> None:
     if not isinstance(record, dict):
-        raise ReadError(f"{place} is {_shown(record)}, expected a dict with {', '.join(expected)}")
+        raise ReadError(f"{place} is {shown(record)}, expected a dict with {', '.join(expected)}")
     missing = [f"{key!r} is missing" for key in expected if key not in record]
     unexpected = [f"{key!r} is unexpected" for key in record if key not in expected]
     if missing or unexpected:
         raise ReadError(f"{place}: {', '.join(missing + unexpected)}, expected the keys {', '.join(expected)}")
 
 
-def _single(value: Any) -> Any:
-    """The value itself, also where it comes as a NumPy scalar or an array of one element."""
-    return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
-
-
-def _number(value: Any, name: str, place: str) -> float:
-    number = _single(value)
-    if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
-        raise ReadError(f"{place}: {name} is {_shown(value)}, expected a finite number")
-    return float(number)
-
-
-def _positive(value: Any, name: str, place: str) -> float:
-    number = _number(value, name, place)
-    if number <= 0:
-        raise ReadError(f"{place}: {name} is {number:g}, expected a positive number")
-    return number
-
-
-def _count(value: Any, name: str, place: str, lowest: int = 1) -> int:
-    number = _number(value, name, place)
-    if number != int(number) or not lowest <= number < 2**31:
-        raise ReadError(f"{place}: {name} is {number:g}, expected a whole number from {lowest}")
-    return int(number)
-
-
-def _text(value: Any, name: str, place: str) -> str:
-    text = _single(value)
-    if not isinstance(text, str) or not text.strip() or not text.isprintable():
-        raise ReadError(f"{place}: {name} is {_shown(value)}, expected printable text")
-    return str(text)
-
-
 def _date(value: Any, place: str) -> datetime.date:
-    text = _text(value, "session_date", place)
+    text = as_text(value, "session_date", place)
     try:
         date = datetime.date.fromisoformat(text)
     except ValueError:
@@ -200,11 +167,3 @@ def _date(value: Any, place: str) -> datetime.date:
     if date is None or date.isoformat() != text:
         raise ReadError(f"{place}: session_date is {text!r}, expected a date like '2008-06-06'")
     return date
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array {value.shape} of {value.dtype}"
-    if isinstance(value, list | tuple | dict | set | frozenset):
-        return f"a {type(value).__name__}"
-    return ascii(value) if len(ascii(value)) <= 40 else f"{ascii(value)[:40]}..."

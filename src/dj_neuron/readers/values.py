@@ -1,0 +1,55 @@
+"""Values from a file, checked for what they should be; a :class:`ReadError` names the place if they are not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from dj_neuron.errors import ReadError
+
+
+def as_number(value: Any, name: str, place: str) -> float:
+    """Take a finite number, also one that comes as a NumPy scalar or an array of one element."""
+    number = _single(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
+        raise ReadError(f"{place}: {name} is {shown(value)}, expected a finite number")
+    return float(number)
+
+
+def as_positive(value: Any, name: str, place: str) -> float:
+    """Take a number above 0."""
+    number = as_number(value, name, place)
+    if number <= 0:
+        raise ReadError(f"{place}: {name} is {number:g}, expected a positive number")
+    return number
+
+
+def as_count(value: Any, name: str, place: str, lowest: int = 1) -> int:
+    """Take a whole number from `lowest`, small enough for the tables."""
+    number = as_number(value, name, place)
+    if number != int(number) or not lowest <= number < 2**31:
+        raise ReadError(f"{place}: {name} is {number:g}, expected a whole number from {lowest}")
+    return int(number)
+
+
+def as_text(value: Any, name: str, place: str) -> str:
+    """Take printable text that is not blank."""
+    text = _single(value)
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+        raise ReadError(f"{place}: {name} is {shown(value)}, expected printable text")
+    return str(text)
+
+
+def shown(value: Any) -> str:
+    """Give what a message can say about a value of any kind."""
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    if isinstance(value, list | tuple | dict | set | frozenset):
+        return f"a {type(value).__name__}"
+    return ascii(value) if len(ascii(value)) <= 40 else f"{ascii(value)[:40]}..."
+
+
+def _single(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
