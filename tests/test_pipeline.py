@@ -72,11 +72,35 @@ def test_the_same_said_by_another_file_is_no_difference(embedded, make_session):
     assert report.outcome == "unchanged"
 
 
-def test_a_subject_may_be_described_by_one_file_but_not_differently_by_another(embedded, make_session):
-    ingest_session(make_session(species="mouse"))
+def test_descriptions_are_added_where_there_were_none_and_never_replaced(pipeline, make_session):
+    label = [{"spike_trains": (SpikeTrain(1, np.array([1.0]), text),)} for text in ("", "unit 7", "unit 8")]
+    described = {"species": "mouse", "subject_description": "of the night", "note": "with drug"}
+    assert ingest_session(make_session(label[0])).outcome == "new"
+    report = ingest_session(make_session(label[1], **described))
+    assert (report.outcome, str(report)) == (
+        "described",
+        "WT, 2020-01-02, sample 3: already there, only descriptions were added; "
+        "1 stimulation(s), 1 neuron(s), 1 spikes",
+    )
+    assert ingest_session(make_session(label[1], **described)).outcome == "unchanged"
+    assert ingest_session(make_session(label[0])).outcome == "unchanged"
     assert ingest_session(make_session(sample_number=4)).outcome == "new"
-    with pytest.raises(ConflictError, match="Subject has species mouse, the file rat"):
-        ingest_session(make_session(species="rat", sample_number=5))
+    assert experiment.Subject().fetch1("species", "subject_description") == ("mouse", "of the night")
+    assert experiment.Neuron().fetch1("source_label") == "unit 7"
+    assert (experiment.Session() & {"sample_number": 3}).fetch1("note") == "with drug"
+    for session, words in (
+        (make_session(species="rat", sample_number=5), "Subject has species mouse, the file rat"),
+        (make_session(label[1], note="without"), "Session has note with drug, the file without"),
+        (make_session(label[2]), "Neuron neuron_id 1 has source_label unit 7, the file unit 8"),
+    ):
+        with pytest.raises(ConflictError, match=words):
+            ingest_session(session)
+
+
+def test_a_new_session_may_describe_a_subject_that_is_there(embedded, make_session):
+    ingest_session(make_session())
+    assert ingest_session(make_session(species="mouse", sample_number=4)).outcome == "new"
+    assert experiment.Subject().fetch1("species") == "mouse"
 
 
 def test_a_session_goes_in_whole_or_not_at_all(pipeline, make_session, monkeypatch):

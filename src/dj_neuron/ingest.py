@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 # In the order of their foreign keys.
 _TABLES = ("Subject", "Session", "Neuron", "Movie", "Stimulation", "SpikeTrain")
+_COMPARED = ("Subject", "Session", "Neuron", "Stimulation", "SpikeTrain")  # movies are compared by their hash
 _SHARED = ("Subject", "Movie")  # rows that several sessions refer to
 _PROVENANCE = ("source_file", "source_sha256", "reader")  # may differ between two files that say the same
+_TEXTS = {"Subject": ("species", "subject_description"), "Session": ("note",), "Neuron": ("source_label",)}
 _N_DIFFERENCES_SHOWN = 3
+
+Outcome = Literal["new", "described", "unchanged"]
+
+_WORDS: dict[Outcome, str] = {
+    "new": "new",
+    "described": "already there, only descriptions were added",
+    "unchanged": "already there, nothing changed",
+}
 
 
 @dataclass(frozen=True)
@@ -31,13 +41,13 @@ class IngestReport:
     """What became of one session."""
 
     session: str
-    outcome: Literal["new", "unchanged"]
+    outcome: Outcome
     n_stimulations: int
     n_neurons: int
     n_spikes: int
 
     def __str__(self) -> str:
-        what = "new" if self.outcome == "new" else "already there, nothing changed"
+        what = _WORDS[self.outcome]
         if not self.n_stimulations:
             return f"{self.session}: {what}; no stimulations"
         return (
@@ -64,6 +74,11 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
     ConflictError
         If a session is in the pipeline already and `sessions` say something else about it. Nothing of it is
         written; sessions before it are.
+
+    Notes
+    -----
+    Species, descriptions, notes and labels that a file or the pipeline leaves empty contradict nothing; those that the
+    pipeline lacks are added.
     """
     for session in sessions:
         yield ingest_session(session, path)
@@ -74,15 +89,19 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     rows = session_rows(session)
     _check_texts(rows, path or session)
     where = f"{path}: {session}" if path else str(session)
-    outcome: Literal["new", "unchanged"] = "unchanged"
-    if not _is_there(rows, where):
+    outcome: Outcome = "unchanged"
+    stored = _stored(rows, where)
+    if not stored["Session"]:
         try:
             _insert(rows)
             outcome = "new"
         except dj.errors.DuplicateError:
             # another process was quicker: then it must have said the same
-            if not _is_there(rows, where):
+            stored = _stored(rows, where)
+            if not stored["Session"]:
                 raise
+    if _add_texts(stored, rows) and outcome == "unchanged":
+        outcome = "described"
     return IngestReport(
         session=str(session),
         outcome=outcome,
@@ -177,29 +196,38 @@ def _insert(rows: dict[str, list[Row]]) -> None:
             getattr(experiment, name).insert(rows[name], skip_duplicates=name in _SHARED)
 
 
-def _is_there(rows: dict[str, list[Row]], where: str) -> bool:
-    """Whether the session is in the pipeline and says the same; raise ConflictError if it says something else."""
-    session = rows["Session"][0]
-    key = {name: session[name] for name in experiment.Session().primary_key}
-    differences = _subject_differences(rows["Subject"][0])
-    known = bool(experiment.Session() & key)
-    if known:
-        for name in ("Session", "Neuron", "Stimulation", "SpikeTrain"):
-            differences += _differences(name, (getattr(experiment, name)() & key).to_dicts(), rows[name])
+def _stored(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:
+    """Give what the pipeline holds of the session and its subject; raise ConflictError if it says something else."""
+    key = {name: rows["Session"][0][name] for name in experiment.Session().primary_key}
+    # a table looks only at those attributes of the key that it has
+    stored = {name: (getattr(experiment, name)() & key).to_dicts() for name in _COMPARED}
+    differences = []
+    for name in _COMPARED:
+        if stored["Subject" if name == "Subject" else "Session"]:
+            differences += _differences(name, stored[name], rows[name])
     if differences:
         shown = "; ".join(differences[:_N_DIFFERENCES_SHOWN])
         more = len(differences) - _N_DIFFERENCES_SHOWN
         raise ConflictError(
             f"{where}: the pipeline holds something else: {shown}{f'; and {more} more' if more > 0 else ''}"
         )
-    return known
+    return stored
 
 
-def _subject_differences(row: Row) -> list[str]:
-    """Compare what the file says about the subject; a file may say nothing about it."""
-    there = (experiment.Subject() & {"subject_name": row["subject_name"]}).to_dicts()
-    said = {column: value for column, value in row.items() if value != ""}
-    return _differences("Subject", [{column: there[0][column] for column in said}], [said]) if there else []
+def _add_texts(stored: dict[str, list[Row]], rows: dict[str, list[Row]]) -> bool:
+    """Add the descriptions that the pipeline lacks to rows that it holds; tell whether there were any."""
+    updates = []
+    for name, columns in _TEXTS.items():
+        table = getattr(experiment, name)()
+        said = {tuple(row[column] for column in table.primary_key): row for row in rows[name]}
+        for row in stored[name]:
+            new = said[tuple(row[column] for column in table.primary_key)]
+            if texts := {column: new[column] for column in columns if new[column] and not row[column]}:
+                updates.append((table, {column: row[column] for column in table.primary_key} | texts))
+    with experiment.schema.connection.transaction:
+        for table, update in updates:
+            table.update1(update)
+    return bool(updates)
 
 
 def _differences(name: str, there: list[Row], said: list[Row]) -> list[str]:
@@ -217,7 +245,8 @@ def _differences(name: str, there: list[Row], said: list[Row]) -> list[str]:
             differences.append(f"{label} is only in the {'file' if key in new else 'pipeline'}")
             continue
         for column, value in new[key].items():
-            if column not in _PROVENANCE and not _same(known[key][column], value):
+            is_unsaid = column in _TEXTS.get(name, ()) and "" in {value, known[key][column]}
+            if column not in _PROVENANCE and not is_unsaid and not _same(known[key][column], value):
                 differences.append(f"{label} has {column} {_short(known[key][column])}, the file {_short(value)}")
     return differences
 
