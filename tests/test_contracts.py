@@ -172,3 +172,19 @@ def test_neurons_of_a_session_are_those_of_all_its_stimulations():
     )
     assert both.neuron_labels == {1: "a", 2: "b"}
     assert str(both) == "WT, 2020-01-01, sample 1"
+
+
+def test_frame_times_decide_rate_and_onset():
+    movie = Movie.from_frames(np.eye(3)[:, None])
+    got = Stimulation(1, movie, 60.0, 9.0, 8.3, frame_edges_s=[1, 1.5, 2, 4], gaps_s=np.empty((0, 2)))
+    assert (got.frame_rate_hz, got.onset_s, got.end_s, got.gaps_s) == (2.0, 1.0, 4.0, None)
+
+
+def test_numbers_begin_where_tables_and_folders_do():
+    movie = Movie.from_frames(np.eye(3)[:, None])
+    with pytest.raises(ContractError, match=r"^neuron 0: expected a number from 1$"):
+        SpikeTrain(0, [])
+    with pytest.raises(ContractError, match=r"^stimulation 0: expected a number from 1$"):
+        Stimulation(0, movie, 60.0, 0.0, 8.3)
+    with pytest.raises(ContractError, match=r"^WT, 2020-01-02, sample -1: expected a sample_number from 0$"):
+        Session("WT", datetime.date(2020, 1, 2), -1)

@@ -79,8 +79,10 @@ def test_descriptions_are_added_where_there_were_none_and_never_replaced(pipelin
     report = ingest_session(make_session(label[1], **described))
     assert (report.outcome, str(report)) == (
         "described",
-        "WT, 2020-01-02, sample 3: already there, only descriptions were added; "
-        "1 stimulation(s), 1 neuron(s), 1 spikes",
+        (
+            "WT, 2020-01-02, sample 3: already there, only descriptions were added; "
+            "1 stimulation(s), 1 neuron(s), 1 spikes"
+        ),
     )
     assert ingest_session(make_session(label[1], **described)).outcome == "unchanged"
     assert ingest_session(make_session(label[0])).outcome == "unchanged"

@@ -54,9 +54,9 @@ def assert_same(got, written):
         assert [train.neuron_id for train in ours.spike_trains] == [train.neuron_id for train in theirs.spike_trains]
         for train, expected in zip(ours.spike_trains, theirs.spike_trains, strict=True):
             assert train.times_s.tobytes() == expected.times_s.tobytes()
+        assert (ours.frame_rate_hz, ours.onset_s) == (theirs.frame_rate_hz, theirs.onset_s)
         if theirs.frame_edges_s is None:
             assert ours.frame_edges_s is None
-            assert (ours.frame_rate_hz, ours.onset_s) == (theirs.frame_rate_hz, theirs.onset_s)
         else:
             assert ours.frame_edges_s.tobytes() == theirs.frame_edges_s.tobytes()
         assert (ours.gaps_s is None) == (theirs.gaps_s is None)
@@ -138,9 +138,9 @@ def movies(draw):
         bits = draw(npst.arrays(bool, shape))
         packed = np.packbits(bits.reshape(shape[0], -1), axis=1, bitorder="little")
         return Movie(shape, packed, levels=(-1.0, 1.0), **sizes)
-    dtype = draw(st.sampled_from(["f4", "f8", ">f8"]))
-    frames = draw(npst.arrays(dtype, shape, elements=st.floats(-2, 2, width=32).filter(lambda value: value != 0)))
-    return Movie.from_frames(frames, **sizes)
+    dtype = draw(st.sampled_from(["f4", "f8", ">f8", "i2", "u1", "?"]))
+    values = {"f": st.floats(-2, 2, width=32), "i": st.integers(-9, 9)}.get(np.dtype(dtype).kind)
+    return Movie.from_frames(draw(npst.arrays(dtype, shape, elements=values)), **sizes)
 
 
 @st.composite
@@ -154,7 +154,7 @@ def sessions(draw):
         if draw(st.booleans()):
             steps = draw(npst.arrays(float, movie.n_frames, elements=st.floats(1e-3, 10)))
             edges_s = onset_s + np.concatenate([[0], np.cumsum(steps)])
-            gaps_s = draw(st.sampled_from([None, edges_s[[0, -1]].reshape(1, 2)]))
+            gaps_s = draw(st.sampled_from([None, np.empty((0, 2)), edges_s[[0, -1]].reshape(1, 2)]))
             shown |= {"frame_edges_s": edges_s, "gaps_s": gaps_s}
         neurons = draw(st.sets(st.sampled_from(sorted(labels)))) if labels else ()
         trains = tuple(SpikeTrain(neuron, draw(times_s), labels[neuron]) for neuron in sorted(neurons))

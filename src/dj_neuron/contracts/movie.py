@@ -110,7 +110,7 @@ class Movie:
             raise ContractError(f"frames are {values.dtype}, expected real numbers or booleans")
         low, high = _extremes(values)
         data: Any = _packed_bits(values, low, high)
-        levels = None if data is None else (float(low), float(high))
+        levels = None if data is None else (float(low) + 0.0, float(high) + 0.0)  # 0, not -0
         if data is None:
             data = values.astype(values.dtype.newbyteorder("=")) if is_in_memory else values
         return cls(

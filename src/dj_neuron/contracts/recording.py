@@ -42,6 +42,8 @@ class SpikeTrain:
     def __post_init__(self) -> None:
         times_s = np.array(self.times_s, np.float64)
         where = f"neuron {self.neuron_id}"
+        if self.neuron_id < 1:
+            raise ContractError(f"{where}: expected a number from 1")
         if times_s.ndim != 1:
             raise ContractError(f"{where}: spike times have shape {times_s.shape}, expected (n_spikes,)")
         if not np.isfinite(times_s).all():
@@ -76,9 +78,9 @@ class Stimulation:
     movie : Movie
         What was shown, in contrast.
     frame_rate_hz : float
-        The measured rate; for explicit frame times their nominal one (one over the median step).
+        The measured rate; with explicit frame times it becomes one over their median step.
     onset_s : float
-        When frame 0 came on the screen.
+        When frame 0 came on the screen; with explicit frame times it becomes the first of them.
     pixel_size_um : float
         Micrometres on the retina per screen pixel.
     spike_trains : tuple of SpikeTrain
@@ -86,7 +88,7 @@ class Stimulation:
     frame_edges_s : array (n_frames + 1,), optional
         Starts of all frames and the end of the last, where they are not regular.
     gaps_s : array (n_gaps, 2), optional
-        Stretches from, to without any frame on the screen; only with `frame_edges_s`.
+        Stretches from, to without any frame on the screen; only with `frame_edges_s`. None of them becomes None.
     """
 
     stimulation_number: int
@@ -100,6 +102,13 @@ class Stimulation:
 
     def __post_init__(self) -> None:
         where = f"stimulation {self.stimulation_number}"
+        if self.stimulation_number < 1:
+            raise ContractError(f"{where}: expected a number from 1")
+        if self.frame_edges_s is not None:
+            edges_s = self._checked_edges(where)
+            object.__setattr__(self, "frame_edges_s", edges_s)
+            object.__setattr__(self, "frame_rate_hz", 1 / float(np.median(np.diff(edges_s))))
+            object.__setattr__(self, "onset_s", float(edges_s[0]))
         for name, value in (("frame_rate_hz", self.frame_rate_hz), ("pixel_size_um", self.pixel_size_um)):
             if not (math.isfinite(value) and value > 0):
                 raise ContractError(f"{where}: {name} is {value}, expected a positive number")
@@ -108,10 +117,9 @@ class Stimulation:
         ids = [train.neuron_id for train in self.spike_trains]
         if any(b <= a for a, b in pairwise(ids)):
             raise ContractError(f"{where}: neuron ids are {ids}, expected each once, in ascending order")
-        if self.frame_edges_s is not None:
-            object.__setattr__(self, "frame_edges_s", self._checked_edges(where))
         if self.gaps_s is not None:
-            object.__setattr__(self, "gaps_s", self._checked_gaps(where))
+            gaps_s = self._checked_gaps(where)
+            object.__setattr__(self, "gaps_s", gaps_s if len(gaps_s) else None)
 
     def _checked_edges(self, where: str) -> Floats:
         edges_s = np.array(self.frame_edges_s, np.float64)
@@ -173,6 +181,8 @@ class Session:
     def __post_init__(self) -> None:
         if not self.subject_name.strip():
             raise ContractError("subject_name is empty, expected the name of the animal or its line")
+        if self.sample_number < 0:
+            raise ContractError(f"{self}: expected a sample_number from 0")
         numbers = [stimulation.stimulation_number for stimulation in self.stimulations]
         if any(b <= a for a, b in pairwise(numbers)):
             raise ContractError(f"{self}: stimulation numbers are {numbers}, expected each once, ascending")

@@ -121,7 +121,7 @@ def _record(stimulation: Stimulation, movie_file: str, folder: Path) -> dict[str
     if stimulation.frame_edges_s is not None:
         timing = {"frame_times": f"frames_{number}.npy"}
         np.save(folder / timing["frame_times"], stimulation.frame_edges_s, allow_pickle=False)
-    if stimulation.gaps_s is not None and len(stimulation.gaps_s):
+    if stimulation.gaps_s is not None:
         timing["gaps_s"] = stimulation.gaps_s.tolist()
     return {
         "stimulation_number": number,

@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 28
 """How large a file may be, unfolded: 256 MiB."""
 
 MAX_ARRAYS = 1_000_000
-"""How many arrays, cells and fields a file may hold."""
+"""How many cells and fields a file may hold."""
 
 _MAX_DEPTH = 20
 _HEADER_BYTES = 128
@@ -164,7 +164,7 @@ def _variable(file: IO[bytes], tag: bytes, order: str, most: int) -> bytes:
 class _Elements:
     """The elements of one variable, measured but not read."""
 
-    def __init__(self, data: bytes, order: str, most_arrays: int = 1) -> None:
+    def __init__(self, data: bytes, order: str, most_arrays: int = 0) -> None:
         self._data, self._order, self._most_arrays = data, order, most_arrays
         self.n_arrays = 0
 
@@ -196,9 +196,6 @@ class _Elements:
         return word, begin, n_bytes, begin + n_bytes + padding
 
     def _array(self, at: int, end: int, depth: int) -> None:
-        self.n_arrays += 1
-        if self.n_arrays > self._most_arrays:
-            raise _DamagedError(f"holds more than {MAX_ARRAYS} arrays with those before it")
         if depth > _MAX_DEPTH:
             raise _DamagedError(f"nested deeper than {_MAX_DEPTH} cells or structs")
         _, flags_at, n_bytes, at = self._tag(at)
@@ -243,6 +240,9 @@ class _Elements:
     def _arrays(self, n: int, at: int, end: int, depth: int) -> int:
         if 8 * n > end - at:  # an empty one takes eight bytes
             raise _DamagedError(f"claims {n} cells or fields, more than its bytes can hold")
+        self.n_arrays += n
+        if self.n_arrays > self._most_arrays:
+            raise _DamagedError(f"holds more than {MAX_ARRAYS} cells and fields with those before it")
         for _ in range(n):
             kind, begin, n_bytes, at = self._tag(at)
             if kind != _MATRIX:
