@@ -13,9 +13,13 @@ from dj_neuron.contracts import Session, Source
 from dj_neuron.errors import DjNeuronError, ReadError, UnsafePickleError
 from dj_neuron.readers import RawReader, available_readers, find_reader, read_sessions
 from dj_neuron.readers import outline as outline_module
+from dj_neuron.readers.crcns_mat import CrcnsMatReader
 from dj_neuron.readers.outline import outline, unpack
 from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
 from dj_neuron.readers.ret1_pickle import Ret1PickleReader
+
+
+ALL_READERS = "crcns_mat, recording_folder, ret1_pickle"
 
 
 class LabReader:
@@ -26,6 +30,12 @@ class LabReader:
 
     def read(self, path):
         yield Session("lab mouse", datetime.date(2020, 1, 2), 1, source=Source(path.name, "", self.name))
+
+
+class FailingReader(LabReader):
+    def read(self, path):
+        yield from super().read(path)
+        raise KeyError("rate")
 
 
 class BrokenReader:
@@ -70,7 +80,8 @@ def ret1_session(name="KO (chx10)", sample=1, n_stimulations=0):
 
 def test_the_declared_readers():
     found = available_readers()
-    assert list(found) == ["recording_folder", "ret1_pickle"]
+    assert list(found) == ["crcns_mat", "recording_folder", "ret1_pickle"]
+    assert isinstance(found["crcns_mat"], CrcnsMatReader)
     assert isinstance(found["recording_folder"], RecordingFolderReader)
     assert isinstance(found["ret1_pickle"], Ret1PickleReader)
     assert all(name == reader.name and isinstance(reader, RawReader) for name, reader in found.items())
@@ -81,9 +92,7 @@ def test_a_file_is_known_by_its_content(tmp_path):
     (tmp_path / "looks.pkl").write_text("a text")
     with pytest.raises(ReadError) as caught:
         find_reader(tmp_path / "looks.pkl")
-    assert str(caught.value) == (
-        f"{tmp_path}/looks.pkl: no reader knows this format, expected one of recording_folder, ret1_pickle"
-    )
+    assert str(caught.value) == (f"{tmp_path}/looks.pkl: no reader knows this format, expected one of {ALL_READERS}")
 
 
 def test_a_folder_is_known_by_its_content(tmp_path):
@@ -104,9 +113,7 @@ def test_a_missing_path_is_refused_at_once(tmp_path):
 def test_an_unknown_reader(tmp_path):
     with pytest.raises(ReadError) as caught:
         read_sessions(ret1(tmp_path), "ret1")
-    assert str(caught.value) == (
-        f"{tmp_path}/ret1.pkl: no reader is called 'ret1', expected one of recording_folder, ret1_pickle"
-    )
+    assert str(caught.value) == (f"{tmp_path}/ret1.pkl: no reader is called 'ret1', expected one of {ALL_READERS}")
 
 
 def test_a_named_reader_reads_what_it_would_not_accept(tmp_path):
@@ -133,8 +140,28 @@ def test_a_lab_adds_its_own_reader(tmp_path, declare):
     declare(lab=LabReader)
     (tmp_path / "a.lab").write_bytes(b"LAB 1")
     assert [session.subject_name for session in read_sessions(tmp_path / "a.lab")] == ["lab mouse"]
-    assert list(available_readers()) == ["lab", "recording_folder", "ret1_pickle"]
+    assert list(available_readers()) == ["crcns_mat", "lab", "recording_folder", "ret1_pickle"]
     assert outline(tmp_path / "a.lab")[0]["session_date"] == "2020-01-02"
+
+
+def test_what_a_labs_reader_raises_names_file_and_reader(tmp_path, declare):
+    declare(lab=FailingReader)
+    path = tmp_path / "a.lab"
+    path.write_bytes(b"LAB 1")
+    sessions = read_sessions(path)
+    assert next(sessions).subject_name == "lab mouse"
+    for rest in (lambda: next(sessions), lambda: outline(path)):
+        with pytest.raises(ReadError) as caught:
+            rest()
+        assert str(caught.value) == (
+            "a.lab: reader 'lab' raised KeyError: 'rate', expected a recording that it can read"
+        )
+
+
+def test_a_fault_of_ours_is_not_one_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("dj_neuron.readers.safe_pickle.load", lambda _path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(read_sessions(ret1(tmp_path, ret1_session())))
 
 
 def test_two_readers_for_one_file(tmp_path, declare):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from dj_neuron.errors import ContractError, ReadError
+from dj_neuron.errors import ContractError, DjNeuronError, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,33 @@ def read_sessions(path: Path, reader: str | None = None) -> Iterator[Session]:
     Raises
     ------
     ReadError
-        At once if no reader is for the file; during iteration if its content is not as expected.
+        At once if no reader is for the file; during iteration if its content is not as expected, or if a lab's own
+        reader raises anything else.
     """
-    return find_reader(path, reader).read(path)
+    return _read(find_reader(path, reader), path)
+
+
+def _read(reader: Reader, path: Path) -> Iterator[Session]:
+    with faults_of(reader, path):
+        yield from reader.read(path)
+
+
+@contextmanager
+def faults_of(reader: Reader, path: Path) -> Iterator[None]:
+    """Turn what a lab's own reader raises on a file into a :class:`ReadError` that names both."""
+    try:
+        yield
+    except ContractError as error:
+        raise ReadError(f"{path.name}: {error}") from error
+    except DjNeuronError:
+        raise
+    except Exception as error:
+        if type(reader).__module__.startswith("dj_neuron."):
+            raise  # a fault of ours is not one of the file
+        raise ReadError(
+            f"{path.name}: reader {reader.name!r} raised {type(error).__name__}: {error}, "
+            "expected a recording that it can read"
+        ) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import ArrayHeader, RawReader, find_reader, read_sessions
+from dj_neuron.readers import ArrayHeader, RawReader, faults_of, find_reader, read_sessions
 from dj_neuron.readers.folder_writer import whole_folder, write_recording_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def outline(path: Path, reader: str | None = None) -> Any:
         If the file cannot be read, or shows more than :data:`MAX_NODES` values.
     """
     found = find_reader(path, reader)
-    tree = found.raw(path) if isinstance(found, RawReader) else list(found.read(path))
+    with faults_of(found, path):
+        tree = found.raw(path) if isinstance(found, RawReader) else list(found.read(path))
     return _Outline(path.name).of(tree)
 
 
