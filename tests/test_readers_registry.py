@@ -18,7 +18,6 @@ from dj_neuron.readers.outline import outline, unpack
 from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
 from dj_neuron.readers.ret1_pickle import Ret1PickleReader
 
-
 ALL_READERS = "crcns_mat, recording_folder, ret1_pickle"
 
 
