@@ -57,6 +57,10 @@ def ran1(seed: int, n: int) -> Ints:
     array (n,) of int64
         In 1 to 2^31 - 2; divide by 2^31 - 1 for uniform deviates in (0, 1).
 
+    Notes
+    -----
+    Many at a time are compiled by numba where that is installed, else made in Python; the results are the same.
+
     References
     ----------
     .. [1] Park, Miller (1988), Random number generators: good ones are hard to find, CACM 31:1192-1201.
