@@ -1,6 +1,7 @@
-"""Pipelines on real servers: the embedded one always, a MySQL one where TEST_MYSQL_SERVER names it.
+"""Pipelines on real servers: the embedded one always, others where the environment names them.
 
-TEST_MYSQL_SERVER is user:password@host:port; .ci/run starts a server and sets it.
+TEST_POSTGRESQL_SERVER and TEST_MYSQL_SERVER are user:password@host:port; .ci/run starts both servers and sets them.
+Tests of a server that is not named are skipped, but fail where TEST_ALL_SERVERS is set.
 """
 
 import datetime
@@ -46,16 +47,37 @@ def prefix():
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
+def server_config(backend, folder):
+    """Write a configuration file as the 2019 system had, for the real server that the environment names."""
+    variable = f"TEST_{backend.upper()}_SERVER"
+    address = re.fullmatch(r"(.+):(.+)@(.+):(\d+)", os.environ.get(variable, ""))
+    if address is None:
+        missing = pytest.fail if os.environ.get("TEST_ALL_SERVERS") else pytest.skip
+        missing(f"{variable} names no server")
+    user, password, host, port = address.groups()
+    keys = {"host": host, "port": int(port), "username": user, "password": password, "backend": backend}
+    keys["use_tls"] = False  # DataJoint warns of a server without
+    file = folder / "db.json"
+    file.write_text(json.dumps(keys))
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_config(tmp_path_factory):
+    """The configuration file of a PostgreSQL server."""
+    return server_config("postgresql", tmp_path_factory.mktemp("postgresql"))
+
+
 @pytest.fixture(scope="session")
 def mysql_config(tmp_path_factory):
-    """A configuration file as the 2019 system had, for a real MySQL-protocol server."""
-    address = re.fullmatch(r"(.+):(.+)@(.+):(\d+)", os.environ.get("TEST_MYSQL_SERVER", ""))
-    if address is None:
-        pytest.skip("TEST_MYSQL_SERVER names no server")
-    user, password, host, port = address.groups()
-    file = tmp_path_factory.mktemp("mysql") / "db.json"
-    file.write_text(json.dumps({"host": host, "port": int(port), "username": user, "password": password}))
-    return file
+    """The configuration file of a MySQL-protocol server."""
+    return server_config("mysql", tmp_path_factory.mktemp("mysql"))
+
+
+@pytest.fixture(params=["embedded", "postgresql", "mysql"])
+def config_file(request):
+    """Every kind of server: its configuration file, or None for the embedded one."""
+    return None if request.param == "embedded" else request.getfixturevalue(f"{request.param}_config")
 
 
 def opened(data_dir, prefix, config_file=None):
@@ -70,10 +92,9 @@ def embedded(data_dir, prefix):
     yield from opened(data_dir, prefix)
 
 
-@pytest.fixture(params=["embedded", "mysql"])
-def pipeline(request, data_dir, prefix):
+@pytest.fixture
+def pipeline(data_dir, prefix, config_file):
     """An empty pipeline, on every kind of server."""
-    config_file = request.getfixturevalue("mysql_config") if request.param == "mysql" else None
     yield from opened(data_dir, prefix, config_file)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dj_neuron import __version__
+from dj_neuron.cli_db import db
 from dj_neuron.errors import DjNeuronError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dj_neuron.connection import DelayRange, Pipeline
 
 _FILE = click.Path(path_type=Path)
-_IN_WORDS = {"True": "yes", "False": "no", "None": "-"}
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
 
@@ -50,7 +50,7 @@ def _say(line: str) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--data-dir", type=_FILE, help="Folder of the embedded database and its arrays; default: one per user.")
-@click.option("--config", type=_FILE, help="JSON file with host, username, password and schema of a server.")
+@click.option("--config", type=_FILE, help='JSON file with host, username, password of a server; or "embedded".')
 @click.option("--prefix", help="Beginning of all schema names.  [default: dj_neuron]")
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, prog_name="dj-neuron")
@@ -381,46 +381,7 @@ def export_neurons(options: _Options, file: Path, force: bool, where: str | None
     click.echo(f"{n_rows} rows in {file}, its columns explained in {dictionary_path(file)}")
 
 
-@cli.group()
-def db() -> None:
-    """Look after the embedded database."""
-
-
-def _server(options: _Options) -> Any:
-    from dj_neuron.embedded import EmbeddedServer, default_data_dir
-
-    return EmbeddedServer((options.data_dir or default_data_dir()).expanduser().resolve())
-
-
-@db.command(name="status")
-@_json_option
-@click.pass_obj
-def db_status(options: _Options, as_json: bool) -> None:
-    """Print whether the embedded server runs, since when and for how many."""
-    found = asdict(_server(options).status())
-    if as_json:
-        click.echo(json.dumps(found, indent=2, default=str))
-        return
-    for name, value in found.items():
-        click.echo(f"{name.replace('_', ' '):<16}{_IN_WORDS.get(str(value), value)}")
-
-
-@db.command(name="stop")
-@click.option("--force", is_flag=True, help="Even if other processes use it.")
-@click.pass_obj
-def db_stop(options: _Options, force: bool) -> None:
-    """Stop the embedded server."""
-    server = _server(options)
-    was_running = server.is_running()
-    server.stop(force=force)
-    click.echo("stopped" if was_running else "was not running")
-
-
-@db.command(name="path")
-@click.pass_obj
-def db_path(options: _Options) -> None:
-    """Print the data folder."""
-    click.echo(_server(options).data_dir)
+cli.add_command(db)
 
 
 def main() -> None:

@@ -143,7 +143,8 @@ def _populate(table: Any, show_progress: bool) -> tuple[int, list[str]]:
             raise error
         # what another process computed at the same moment is no failure
         if not table & key:
-            errors.append(f"{type(table).__name__} of {_in_words(key)}: {error}")
+            reason = error if table.key_source & key else "what it is computed from was deleted meanwhile"
+            errors.append(f"{type(table).__name__} of {_in_words(key)}: {reason}")
     return result["success_count"], errors
 
 
@@ -176,8 +177,19 @@ def _remove_all_but(ids: list[int]) -> int:
     n_before = n_estimations()
     others = set(StrfParams().to_arrays("strf_params_id")) - set(ids)
     if others:
-        (StrfParams() & [{"strf_params_id": int(i)} for i in others]).delete(prompt=False)
+        _delete(StrfParams() & [{"strf_params_id": int(i)} for i in others])
     return n_before - n_estimations()
+
+
+def _delete(rows: Any) -> None:
+    """Delete rows and what follows from them, once more if another process stored a result of theirs meanwhile."""
+    for is_last in (False, False, True):
+        try:
+            rows.delete(prompt=False)
+            return
+        except dj.DataJointError:
+            if is_last:
+                raise
 
 
 def _in_words(key: dict[str, Any]) -> str:

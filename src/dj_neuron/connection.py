@@ -80,6 +80,12 @@ class Pipeline:
         return pipeline.receptive_field
 
     @property
+    def covariance(self) -> ModuleType:
+        """The tables of the spike-triggered covariance."""
+        self._check_open()
+        return pipeline.covariance
+
+    @property
     def quality(self) -> ModuleType:
         """The tables of predictions and of the sufficiency of data."""
         self._check_open()

@@ -25,10 +25,20 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "dj_neuron"
 STORE_NAME = "dj_neuron"
+EMBEDDED = "embedded"
 
 _PREFIX_RULE = "1 to 30 lowercase letters, digits and underscores, a letter first"
 _DEFAULT_PORTS = {"mysql": 3306, "postgresql": PORT}
-_CONFIG_FILE_KEYS = {"host": str, "username": str, "password": str, "schema": str, "port": int, "backend": str}
+_CONFIG_FILE_KEYS = {
+    "host": str,
+    "username": str,
+    "password": str,
+    "schema": str,
+    "port": int,
+    "backend": str,
+    "database": str,
+    "use_tls": bool,
+}
 _PRODUCTS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
 
@@ -103,7 +113,8 @@ def open_database(data_dir: Path | None = None, config_file: Path | None = None,
         Folder of the embedded database and of the store; default :func:`~dj_neuron.embedded.default_data_dir`.
     config_file : Path, optional
         JSON file with ``host``, ``username``, ``password`` and, if need be, ``schema`` (the prefix),
-        ``port`` and ``backend`` (``mysql``, the default, or ``postgresql``).
+        ``port``, ``backend`` (``mysql``, the default, or ``postgresql``), ``database`` (PostgreSQL's, by default
+        ``postgres``) and ``use_tls``. Or the word ``embedded``: the embedded server, whatever is configured.
     prefix : str, optional
         Beginning of all schema names; default: the file's ``schema``, else ``dj_neuron``.
 
@@ -126,7 +137,9 @@ def open_database(data_dir: Path | None = None, config_file: Path | None = None,
         raise DatabaseError(f"the prefix is {prefix!r}, expected {_PREFIX_RULE}")
     _check_datajoint_configuration()
     address: _Address | None
-    if config_file is not None:
+    if config_file is not None and str(config_file) == EMBEDDED:
+        address = None
+    elif config_file is not None:
         address, file_prefix = _read_config_file(config_file)
         prefix = prefix or file_prefix
     else:
@@ -165,8 +178,11 @@ def _read_config_file(file: Path) -> tuple[_Address, str]:
     prefix = content.get("schema", DEFAULT_PREFIX)
     if not _is_prefix(prefix):
         raise ReadError(f"{file}: schema is {prefix!r}, expected {_PREFIX_RULE}")
-    host = content["host"]
-    return _Address(backend, host, port, content["username"], content["password"], use_tls=_tls_for(host, None)), prefix
+    host, database_name = content["host"], content.get("database")
+    if database_name is not None and backend != "postgresql":
+        raise ReadError(f"{file}: database is {database_name!r}, expected it only with the backend 'postgresql'")
+    use_tls = _tls_for(host, content.get("use_tls"))
+    return _Address(backend, host, port, content["username"], content["password"], database_name, use_tls), prefix
 
 
 def _read_config_keys(file: Path) -> dict[str, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf
-
-_LOCKS = {
-    "mysql": ("SELECT GET_LOCK(%s, 60)", "SELECT RELEASE_LOCK(%s)"),
-    "postgresql": ("SELECT pg_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"),
-}
+from dj_neuron.errors import DatabaseError
+from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
+from dj_neuron.pipeline.locks import alone
 
 STORE = "dj_neuron"  # named in the tables' definitions
 
@@ -32,24 +28,68 @@ def activate(connection: Any, prefix: str) -> None:
     """Bind all schemas to `connection` under ``<prefix>_<module>``, creating what is missing.
 
     Tables belong to one database at a time in a process: a later call moves them to another one.
+
+    Raises
+    ------
+    DatabaseError
+        If the tables are those of an older or a newer dj-neuron.
     """
-    with _alone(connection, prefix):
-        for name, module in SCHEMA_MODULES.items():
-            schema = module.schema
-            if schema.connection is not connection or schema.database != f"{prefix}_{name}":
-                schema.database, schema.connection = None, None
-                schema.activate(f"{prefix}_{name}", connection=connection)
+    with alone(connection, prefix):
+        version = versions.recorded(connection, prefix)
+        if version is not None:
+            versions.check(version, prefix)
+        elif connection.adapter.backend == "mysql":
+            _create_mysql_schemas(connection, prefix)
+        _bind(connection, prefix)
+        if version is None:
+            versions.record(connection, prefix, versions.PRESENT)
 
 
-@contextmanager
-def _alone(connection: Any, prefix: str) -> Iterator[None]:
-    """Keep other processes from creating the same tables meanwhile; the server forgets the lock of a dead one."""
-    take, give = _LOCKS[connection.adapter.backend]
-    connection.query(take, args=(prefix,)).fetchall()
-    try:
-        yield
-    finally:
-        connection.query(give, args=(prefix,)).fetchall()
+def upgrade(connection: Any, prefix: str) -> Iterator[str]:
+    """Make the tables of an older dj-neuron those of this one; give a sentence for every step done.
+
+    An upgrade that was interrupted is taken up again by the next one.
+
+    Raises
+    ------
+    DatabaseError
+        If there are no tables, or those of a newer dj-neuron, or of one so old that no upgrade leads here.
+    """
+    with alone(connection, prefix):
+        version = versions.recorded(connection, prefix)
+        if version is None:
+            raise DatabaseError(f"there are no tables of {prefix!r} to upgrade")
+        if version >= versions.PRESENT:
+            versions.check(version, prefix)
+            return
+        _bind(connection, prefix)
+        for migration in versions.MIGRATIONS[version:]:
+            yield from migration.apply()
+        versions.check_columns(list(table_classes()))
+        versions.record(connection, prefix, versions.PRESENT)
+
+
+def table_classes() -> Iterator[Any]:
+    """Give the class of every table, parents before children."""
+    for module in SCHEMA_MODULES.values():
+        for table, _ in module.schema.declare_list:
+            yield table
+            yield from (part for part in vars(table).values() if isinstance(part, type) and issubclass(part, dj.Part))
+
+
+def _create_mysql_schemas(connection: Any, prefix: str) -> None:
+    """Let texts hold any character, and differ when they differ, whatever the server does by default."""
+    for name in SCHEMA_MODULES:
+        database = connection.adapter.quote_identifier(f"{prefix}_{name}")
+        connection.query(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+
+
+def _bind(connection: Any, prefix: str) -> None:
+    for name, module in SCHEMA_MODULES.items():
+        schema = module.schema
+        if schema.connection is not connection or schema.database != f"{prefix}_{name}":
+            schema.database, schema.connection = None, None
+            schema.activate(f"{prefix}_{name}", connection=connection)
 
 
 def drop(connection: Any, prefix: str) -> None:

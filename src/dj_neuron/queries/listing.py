@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dj_neuron import pipeline
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import SCHEMA_MODULES, experiment
+from dj_neuron.pipeline import experiment
 
 Tier = Literal["Lookup", "Manual", "Imported", "Computed", "Part"]
 
@@ -78,9 +79,5 @@ def load_headings() -> None:
 
 def table_classes() -> Iterator[tuple[str, Any]]:
     """Give schema name and class of every table, parents before children."""
-    for module in SCHEMA_MODULES.values():
-        for table, _ in module.schema.declare_list:
-            yield module.schema.database, table
-            for part in vars(table).values():
-                if isinstance(part, type) and hasattr(part, "master"):
-                    yield module.schema.database, part
+    for table in pipeline.table_classes():
+        yield table.database, table

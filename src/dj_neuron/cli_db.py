@@ -1,0 +1,112 @@
+"""The verbs of ``dj-neuron db``: the embedded server, copies of a pipeline, tables of older versions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FILE = click.Path(path_type=Path)
+_IN_WORDS = {"True": "yes", "False": "no", "None": "-"}
+
+
+@click.group()
+def db() -> None:
+    """Look after the database: the embedded server, copies, older tables."""
+
+
+def _server(options: Any) -> Any:
+    from dj_neuron.embedded import EmbeddedServer, default_data_dir
+
+    return EmbeddedServer((options.data_dir or default_data_dir()).expanduser().resolve())
+
+
+@db.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+@click.pass_obj
+def status(options: Any, as_json: bool) -> None:
+    """Print whether the embedded server runs, since when and for how many."""
+    found = asdict(_server(options).status())
+    if as_json:
+        click.echo(json.dumps(found, indent=2, default=str))
+        return
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<16}{_IN_WORDS.get(str(value), value)}")
+
+
+@db.command(name="stop")
+@click.option("--force", is_flag=True, help="Even if other processes use it.")
+@click.pass_obj
+def stop(options: Any, force: bool) -> None:
+    """Stop the embedded server."""
+    server = _server(options)
+    was_running = server.is_running()
+    server.stop(force=force)
+    click.echo("stopped" if was_running else "was not running")
+
+
+@db.command(name="path")
+@click.pass_obj
+def path(options: Any) -> None:
+    """Print the data folder."""
+    click.echo(_server(options).data_dir)
+
+
+@db.command(name="copy")
+@click.option("--to-data-dir", type=_FILE, help="As --data-dir: where the copy's arrays go.")
+@click.option("--to-config", type=_FILE, help='As --config: JSON file of a server, or "embedded".')
+@click.option("--to-prefix", help="As --prefix.")
+@click.pass_obj
+def copy(options: Any, to_data_dir: Path | None, to_config: Path | None, to_prefix: str | None) -> None:
+    r"""Copy the pipeline into another database, which must hold nothing under that prefix.
+
+    The options before the verb say from where, those after it to where, and mean the same. Everything goes over, rows
+    and arrays, and is compared before it counts; else nothing does. The pipeline copied from stays as it is.
+
+    \b
+    dj-neuron --data-dir DIR db copy --to-config server.json --to-data-dir SHARED
+    dj-neuron --config server.json --data-dir SHARED db copy --to-config embedded --to-data-dir DIR
+    """
+    from dj_neuron.copying import copy_pipeline
+    from dj_neuron.database import open_database
+
+    if to_data_dir is None and to_config is None and to_prefix is None:
+        raise click.UsageError("the copy needs a place of its own: --to-config, --to-data-dir or --to-prefix")
+    with (
+        open_database(options.data_dir, options.config, options.prefix) as source,
+        open_database(to_data_dir, to_config, to_prefix) as target,
+    ):
+        click.echo(f"from: {source.description}, prefix {source.prefix}", err=True)
+        click.echo(f"to:   {target.description}, prefix {target.prefix}", err=True)
+        report = copy_pipeline(source, target, _show)
+    megabytes = report.n_bytes_of_arrays / 1e6
+    click.echo(f"{report.n_rows} rows and {report.n_arrays} arrays ({megabytes:.1f} MB) copied and compared")
+
+
+def _show(table: str, n_done: int, n_rows: int) -> None:
+    is_last = n_done == n_rows
+    if is_last or sys.stderr.isatty():
+        click.echo(f"\r{table}: {n_done} of {n_rows} rows", err=True, nl=is_last)
+
+
+@db.command(name="upgrade")
+@click.pass_obj
+def upgrade(options: Any) -> None:
+    """Make the tables of an older dj-neuron those of this one; make a backup before.
+
+    An upgrade that was interrupted is taken up again by the next one.
+    """
+    from dj_neuron import pipeline
+    from dj_neuron.database import open_database
+
+    with open_database(options.data_dir, options.config, options.prefix) as database:
+        click.echo(f"database: {database.description}", err=True)
+        n_steps = 0
+        for step in pipeline.upgrade(database.connection, database.prefix):
+            click.echo(step)
+            n_steps += 1
+    click.echo("the tables are up to date" if n_steps else "nothing to do: the tables are up to date")

@@ -1,0 +1,117 @@
+"""Which version the tables of a database have, and how older ones become present ones.
+
+The version is a row in a hidden table of the schema ``<prefix>_experiment``. Databases made before there were
+versions have no such table; theirs is 0.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dj_neuron import __version__
+from dj_neuron._datajoint import dj
+from dj_neuron.errors import DatabaseError
+from dj_neuron.pipeline import quality, receptive_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_COLUMN = r"^\s*(\w+)\s*(?:=[^:]*)?:"  # in a table's definition
+_HIDDEN_TABLE = "~dj_neuron_version"
+
+
+class Migration(NamedTuple):
+    """How tables of the version before become those of `version`; may be repeated after it was interrupted."""
+
+    version: int
+    apply: Callable[[], Iterator[str]]
+
+
+def recorded(connection: Any, prefix: str) -> int | None:
+    """Give the version of the tables under `prefix`, None if there are none."""
+    try:
+        rows = connection.query(f"SELECT schema_version FROM {_table(connection, prefix)}").fetchall()  # noqa: S608
+        return int(rows[0][0]) if rows else 0
+    except dj.errors.MissingTableError:
+        pass
+    try:
+        subject = _quoted(connection, prefix, "subject")
+        connection.query(f"SELECT 1 FROM {subject} LIMIT 1").fetchall()  # noqa: S608
+    except dj.errors.MissingTableError:
+        return None
+    return 0
+
+
+def record(connection: Any, prefix: str, version: int) -> None:
+    """Write down that the tables under `prefix` have this version."""
+    table = _table(connection, prefix)
+    columns = "schema_version INTEGER NOT NULL, code_version VARCHAR(64) NOT NULL"
+    connection.query(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+    with connection.transaction:
+        connection.query(f"DELETE FROM {table}")  # noqa: S608
+        connection.query(f"INSERT INTO {table} VALUES (%s, %s)", args=(version, __version__))  # noqa: S608
+
+
+def check(version: int, prefix: str) -> None:
+    """Refuse tables that this dj-neuron was not made for.
+
+    Raises
+    ------
+    DatabaseError
+        One sentence that says what to do.
+    """
+    if version < PRESENT:
+        raise DatabaseError(
+            f"the tables of {prefix!r} are of version {version}, dj-neuron {__version__} expects {PRESENT}: "
+            "make a backup, then run 'dj-neuron db upgrade'"
+        )
+    if version > PRESENT:
+        raise DatabaseError(
+            f"the tables of {prefix!r} are of version {version}, dj-neuron {__version__} knows them up to {PRESENT}: "
+            "update dj-neuron"
+        )
+
+
+def check_columns(tables: list[Any]) -> None:
+    """Refuse tables that lack a column of their definition, as databases from before the first migration may.
+
+    Raises
+    ------
+    DatabaseError
+        If a column is missing; names it.
+    """
+    for table in tables:
+        missing = set(re.findall(_COLUMN, table.definition, re.MULTILINE)) - set(table().heading.names)
+        if missing:
+            raise DatabaseError(
+                f"{table.full_table_name} has no column {min(missing)!r}, and no upgrade adds it: "
+                "ingest the recordings into a new prefix"
+            )
+
+
+def _quoted(connection: Any, prefix: str, table: str) -> str:
+    adapter = connection.adapter
+    return f"{adapter.quote_identifier(f'{prefix}_experiment')}.{adapter.quote_identifier(table)}"
+
+
+def _table(connection: Any, prefix: str) -> str:
+    return _quoted(connection, prefix, _HIDDEN_TABLE)
+
+
+def _fields_of_any_size() -> Iterator[str]:
+    """Add the tests for fields of any size and noise ceilings; what was judged without them is computed again."""
+    for results, part, column in (
+        (receptive_field.Significance, receptive_field.Significance.Judgement, "p_value_field"),
+        (quality.Prediction, quality.Prediction.Score, "noise_ceiling"),
+    ):
+        if column in part().heading.names:
+            continue
+        n_removed = len(results())
+        results().delete(prompt=False)
+        part().alter(prompt=False)
+        yield f"{part.__name__} has new columns; {n_removed} row(s) of {results.__name__} were removed: compute again"
+
+
+MIGRATIONS = (Migration(1, _fields_of_any_size),)
+PRESENT = MIGRATIONS[-1].version
