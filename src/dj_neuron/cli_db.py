@@ -62,7 +62,7 @@ def path(options: Any) -> None:
 @click.option("--to-prefix", help="As --prefix.")
 @click.pass_obj
 def copy(options: Any, to_data_dir: Path | None, to_config: Path | None, to_prefix: str | None) -> None:
-    r"""Copy the pipeline into another database, which must hold nothing under that prefix.
+    """Copy the pipeline into another database, which must hold nothing under that prefix.
 
     The options before the verb say from where, those after it to where, and mean the same. Everything goes over, rows
     and arrays, and is compared before it counts; else nothing does. The pipeline copied from stays as it is.
@@ -70,7 +70,7 @@ def copy(options: Any, to_data_dir: Path | None, to_config: Path | None, to_pref
     \b
     dj-neuron --data-dir DIR db copy --to-config server.json --to-data-dir SHARED
     dj-neuron --config server.json --data-dir SHARED db copy --to-config embedded --to-data-dir DIR
-    """
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
     from dj_neuron.copying import copy_pipeline
     from dj_neuron.database import open_database
 

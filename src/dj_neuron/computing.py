@@ -183,13 +183,10 @@ def _remove_all_but(ids: list[int]) -> int:
 
 def _delete(rows: Any) -> None:
     """Delete rows and what follows from them, once more if another process stored a result of theirs meanwhile."""
-    for is_last in (False, False, True):
-        try:
-            rows.delete(prompt=False)
-            return
-        except dj.DataJointError:
-            if is_last:
-                raise
+    try:
+        rows.delete(prompt=False)
+    except dj.DataJointError:
+        rows.delete(prompt=False)
 
 
 def _in_words(key: dict[str, Any]) -> str:

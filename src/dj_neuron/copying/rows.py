@@ -29,9 +29,13 @@ class Digest:
     def add(self, rows: list[Row]) -> None:
         """Count these rows, too."""
         for row in rows:
-            text = repr([json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for value in row])
+            content = hashlib.sha256()
+            for value in row:
+                data = value if isinstance(value, bytes) else _in_words(value).encode()
+                content.update(b"%d " % len(data))
+                content.update(data)
             self.n_rows += 1
-            self.content = (self.content + int.from_bytes(hashlib.sha256(text.encode()).digest())) % (1 << 256)
+            self.content = (self.content + int.from_bytes(content.digest())) % (1 << 256)
 
     def __str__(self) -> str:
         return f"{self.n_rows} row(s) with the sum {self.content:064x}"
@@ -101,6 +105,10 @@ class StoredTable:
 
     def _quoted_columns(self) -> str:
         return ", ".join(map(self.connection.adapter.quote_identifier, self.columns))
+
+
+def _in_words(value: Any) -> str:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else repr(value)
 
 
 def _kind(attribute: Any) -> str:

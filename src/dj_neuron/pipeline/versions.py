@@ -100,17 +100,38 @@ def _table(connection: Any, prefix: str) -> str:
 
 
 def _fields_of_any_size() -> Iterator[str]:
-    """Add the tests for fields of any size and noise ceilings; what was judged without them is computed again."""
-    for results, part, column in (
-        (receptive_field.Significance, receptive_field.Significance.Judgement, "p_value_field"),
-        (quality.Prediction, quality.Prediction.Score, "noise_ceiling"),
-    ):
-        if column in part().heading.names:
-            continue
-        n_removed = len(results())
-        results().delete(prompt=False)
-        part().alter(prompt=False)
-        yield f"{part.__name__} has new columns; {n_removed} row(s) of {results.__name__} were removed: compute again"
+    """Add the tests for fields of any size and noise ceilings; what was judged without them is to be computed again."""
+    yield from _results_with_columns(
+        receptive_field.Significance,
+        receptive_field.Significance.Judgement,
+        "smoothed_z = null : float64 # largest absolute z of the map smoothed at many scales",
+        "p_value_smoothed = null : float64 # chance of such a smoothed peak without an effect",
+        "p_value_field = null : float64 # chance that either peak is as rare without an effect: is there a field?",
+        "q_value_field = null : float64 # false discovery rate of that over the neurons of the stimulation",
+    )
+    yield from _results_with_columns(
+        quality.Prediction,
+        quality.Prediction.Score,
+        "n_trials = 0 : int32 # showings of the same images in the session; 0 without repeats",
+        "noise_ceiling = null : float64 # correlation that a perfect model would reach with a single trial",
+    )
+
+
+def _results_with_columns(results: Any, part: Any, *columns: str) -> Iterator[str]:
+    """Remove all results and then add columns to their part, those that are not there yet."""
+    adapter, table = part().connection.adapter, part().full_table_name
+    compiled = [dj.declare.compile_attribute(column, False, [], {}, adapter) for column in columns]
+    missing = [column for column in compiled if column[0] not in part().heading.names]
+    if not missing:
+        return
+    n_removed = len(results())
+    results().delete(prompt=False)  # first, for rows with the columns count as results of this version
+    for name, sql, _, comment in missing:
+        part().connection.query(f"ALTER TABLE {table} ADD COLUMN {sql}")
+        if statement := adapter.column_comment_ddl(table, name, comment):
+            part().connection.query(statement)
+    part._heading = dj.heading.Heading(table_info=part._heading.table_info)
+    yield f"{part.__name__} has new columns; {n_removed} row(s) of {results.__name__} were removed: compute again"
 
 
 MIGRATIONS = (Migration(1, _fields_of_any_size),)
