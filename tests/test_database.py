@@ -157,6 +157,13 @@ def test_a_datajoint_file_without_a_server_does_not_configure_one(data_dir, fold
     assert err == ""
 
 
+def test_the_word_embedded_means_the_embedded_server_whatever_is_configured(data_dir, folder):
+    script = OPEN.replace("open_database(Path(sys.argv[1]))", "open_database(Path(sys.argv[1]), Path('embedded'))")
+    out, err = run(script, data_dir, folder=folder, DJ_HOST="db.example", DJ_USER="anna")
+    assert out == f"embedded PostgreSQL in {data_dir}|False|postgres|{data_dir}/store|30\n"
+    assert err == ""
+
+
 def test_a_configured_server_without_a_user_is_refused(folder):
     out, err = run(OPEN, folder / "data", folder=folder, DJ_HOST="db.example")
     assert out.startswith("DatabaseError|DataJoint's configuration names the server db.example but no user: ")
@@ -220,6 +227,8 @@ GOOD = {"host": "127.0.0.1", "username": "me", "password": "secret!"}
         ({**GOOD, "host": None}, "host is a NoneType, expected str"),
         ({**GOOD, "user": "me"}, "both keys 'user' and 'username'"),
         ({**GOOD, "backend": "oracle"}, "backend is 'oracle', expected 'mysql' or 'postgresql'"),
+        ({**GOOD, "database": "lab"}, "database is 'lab', expected it only with the backend 'postgresql'"),
+        ({**GOOD, "use_tls": 1}, "use_tls is a int, expected bool"),
         ({**GOOD, "schema": "My Lab"}, "schema is 'My Lab', expected 1 to 30 lowercase"),
     ],
 )

@@ -3,16 +3,17 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
-import datajoint as dj
 import pytest
 
 import dj_neuron
 from dj_neuron import queries
+from dj_neuron._datajoint import dj
 from dj_neuron.ingest import ingest_session
-from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
+from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, strf, table_classes
 
 START = """
 import datetime, sys
@@ -45,32 +46,25 @@ for n in range(8):
     print(ingest_session(session(me, n)).outcome)
 """
 
-# the process stops where a person may be quick, or slow, and goes on when it is told to
+# it stops where a person may be quick, or slow, and goes on when it is told to
 COMPUTE = """
+import json
 from dj_neuron.pipeline.strf import StrfEstimation
-moment = arguments[0]
-done = getattr(StrfEstimation, moment)
 
-def pausing(self, *args):
-    result = done(self, *args)
-    go(moment)
-    return result
+def pausing(name):
+    done = getattr(StrfEstimation, name)
+    def method(self, *args):
+        result = done(self, *args)
+        if name == moment:
+            go(name)
+        return result
+    return method
 
-setattr(StrfEstimation, moment, pausing)
-report = pipeline.compute(judge=False)
-print(report.computed["StrfEstimation"], *report.errors, sep="\\n")
-"""
-
-DELETE = """
-go("ready")
-try:
-    if arguments[0] == "session":
-        pipeline.experiment.Session().delete(prompt=False)
-    else:
-        pipeline.compute(0.2, replace=True, queue=True)
-    print("deleted")
-except Exception as error:
-    print("refused", type(error).__name__)
+StrfEstimation.make_compute, StrfEstimation.make_insert = pausing("make_compute"), pausing("make_insert")
+for moment in arguments:
+    go("next")
+    report = pipeline.compute(judge=False)
+    print(json.dumps([report.n_computed, *report.errors]), flush=True)
 """
 
 
@@ -126,48 +120,71 @@ def test_two_people_ingest_at_once(pipeline, where):
     assert counted == [3, 24, 120, 1, 24, 120]
 
 
-@pytest.mark.parametrize(("what", "n_left"), [("session", 0), ("delays", 1)])
-def test_what_a_worker_computes_is_deleted_meanwhile(pipeline, where, make_session, what, n_left):
-    ingest_session(make_session({}))
-    pipeline.compute(0.1, queue=True)
-    with process(COMPUTE, where, "make_compute") as worker:
-        wait_for(worker, "make_compute")
-        if what == "session":
-            experiment.Session().delete(prompt=False)
-        else:
-            pipeline.compute(0.2, replace=True, queue=True)
-        go_on(worker)
-        n_computed, *errors = rest(worker)
-    key = "subject_name WT, session_date 2020-01-02, sample_number 3, stimulation_number 1, strf_params_id 1"
-    sentence = f"StrfEstimation of {key}: what it is computed from was deleted meanwhile"
-    assert (n_computed, errors) == ("0", [sentence])
-    assert {n_rows()[name] for name in ("StrfEstimation", "Strf")} == {0}
-    report = pipeline.compute(judge=False)
-    assert (report.n_computed, report.errors) == (n_left, ())
+def delete_session(pipeline):
+    experiment.Session().delete(prompt=False)
 
 
-@pytest.mark.parametrize("what", ["session", "delays"])
-def test_what_a_worker_stores_is_deleted_meanwhile(pipeline, where, make_session, what):
-    ingest_session(make_session({}))
-    pipeline.compute(0.1, queue=True)
-    with process(COMPUTE, where, "make_insert") as worker, process(DELETE, where, what) as owner:
-        wait_for(worker, "make_insert")
-        wait_for(owner, "ready")
-        go_on(owner)
-        time.sleep(0.5)  # whoever is first: the other waits for the worker's transaction, or comes after it
+def replace_delays(pipeline):
+    pipeline.compute(0.2, replace=True, queue=True)
+
+
+def in_a_thread(function, pipeline):
+    """Start a function that nobody else's use of the connection meets; give what waits for its end and its error."""
+    errors = []
+
+    def run():
+        try:
+            function(pipeline)
+        except dj.DataJointError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread.join, errors
+
+
+def test_what_a_worker_is_at_is_deleted_meanwhile(pipeline, where, make_session):
+    key = "subject_name WT, session_date 2020-01-02, sample_number 3, stimulation_number 1, strf_params_id"
+    moments = ["make_compute", "make_compute", "make_insert", "make_insert"]
+
+    def counted():
+        return [n_rows()[name] for name in ("Session", "StrfParams", "StrfEstimation", "Strf")]
+
+    def begin(moment):
+        ingest_session(make_session({}))
+        pipeline.compute(0.1, replace=True, queue=True)
+        wait_for(worker, "next")
         go_on(worker)
-        n_computed, *errors = rest(worker)
-        (outcome,) = rest(owner)
-    assert (n_computed, errors) == ("1", [])
-    found = [n_rows()[name] for name in ("Session", "StrfParams", "StrfEstimation", "Strf")]
-    if what == "delays":
-        assert (outcome, found) == ("deleted", [1, 1, 0, 0])
-    elif outcome == "deleted":
-        assert found == [0, 1, 0, 0]
-    else:  # DataJoint's own delete does not try again; then everything is there still
-        assert (outcome, found) == ("refused DataJointError", [1, 1, 1, 3])
-        experiment.Session().delete(prompt=False)
-    assert pipeline.compute(judge=False).errors == ()
+        wait_for(worker, moment)
+        return (strf.StrfParams() & {"first_delay_s": 0.1}).fetch1("strf_params_id")
+
+    def end():
+        go_on(worker)
+        return json.loads(worker.stdout.readline())
+
+    with process(COMPUTE, where, *moments) as worker:
+        for delete, left in ((delete_session, [0, 1, 0, 0]), (replace_delays, [1, 1, 0, 0])):
+            params_id = begin("make_compute")
+            delete(pipeline)
+            sentence = f"StrfEstimation of {key} {params_id}: what it is computed from was deleted meanwhile"
+            assert end() == [0, sentence]
+            assert counted() == left
+            # and the next one is clean
+            report = pipeline.compute(judge=False)
+            assert (report.n_computed, report.errors) == (left[0], ())
+
+        # whoever is first while a result is stored: the other waits for that transaction, or comes after it
+        for delete, left in ((replace_delays, [1, 1, 0, 0]), (delete_session, [0, 1, 0, 0])):
+            begin("make_insert")
+            wait, refused = in_a_thread(delete, pipeline)
+            time.sleep(0.5)
+            assert end() == [1]
+            wait()
+            if refused and delete is delete_session:  # DataJoint's own delete does not try again: everything is there
+                assert counted() == [1, 1, 1, 3]
+                delete(pipeline)
+            assert counted() == left
+        assert rest(worker) == []
 
 
 GRANTS = {

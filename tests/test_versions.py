@@ -121,6 +121,19 @@ def described(table):
     }
 
 
+def test_tables_that_were_being_made_are_made_to_the_end(data_dir, config_file, prefix, monkeypatch):
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tables.strf.StrfParams, "declare", fail)
+    with pytest.raises(KeyboardInterrupt):
+        connect(data_dir, config_file, prefix)
+    monkeypatch.undo()
+    with connect(data_dir, config_file, prefix) as pipeline:
+        assert [table.n_rows for table in queries.tables()] == [0] * 25
+        tables.drop(pipeline.database.connection, prefix)
+
+
 def test_tables_of_a_newer_version_are_refused(pipeline, data_dir, config_file, prefix):
     connection = pipeline.database.connection
     versions.record(connection, prefix, versions.PRESENT + 1)
@@ -139,8 +152,8 @@ def test_tables_from_before_all_upgrades_are_refused(older, prefix):
     with open_database(*older) as database:
         name = f"{prefix}_strf"
         quote = database.connection.adapter.quote_identifier
-        database.connection.query(f"ALTER TABLE {quote(name)}.{quote('#strf_params')} DROP COLUMN min_spikes")
-        with pytest.raises(DatabaseError, match=r"#strf_params. has no column 'min_spikes', and no upgrade adds it"):
+        database.connection.query(f"ALTER TABLE {quote(name)}.{quote('__strf_estimation__strf')} DROP COLUMN noise_z")
+        with pytest.raises(DatabaseError, match=r"__strf. has no column 'noise_z', and no upgrade adds it"):
             list(tables.upgrade(database.connection, prefix))
 
 

@@ -16,7 +16,7 @@ import click
 
 from dj_neuron import __version__
 from dj_neuron.cli_db import db
-from dj_neuron.errors import DjNeuronError
+from dj_neuron.errors import DjNeuronError, is_from_the_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -400,7 +400,7 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        if isinstance(error, DjNeuronError | OSError) or _is_from_the_database(error):
+        if isinstance(error, DjNeuronError | OSError) or is_from_the_database(error):
             _say(f"Error: {error}")
             sys.exit(2)
         _say(f"Error: {type(error).__name__}: {error}; this is a fault of dj-neuron, --traceback shows where")
@@ -414,10 +414,6 @@ class _EndedError(SystemExit):
 def _end(number: int, _: object) -> None:
     # nothing is printed here: the signal may have come in the middle of printing
     raise _EndedError(128 + number)
-
-
-def _is_from_the_database(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in {"datajoint", "psycopg2", "pymysql"}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dj_neuron._datajoint import dj
-from dj_neuron.errors import PipelineError
+from dj_neuron.errors import PipelineError, is_from_the_database
 from dj_neuron.pipeline import covariance, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 
@@ -182,10 +182,12 @@ def _remove_all_but(ids: list[int]) -> int:
 
 
 def _delete(rows: Any) -> None:
-    """Delete rows and what follows from them, once more if another process stored a result of theirs meanwhile."""
+    """Delete rows and what follows from them, once more if another process was just storing a result of theirs."""
     try:
         rows.delete(prompt=False)
-    except dj.DataJointError:
+    except Exception as error:
+        if not is_from_the_database(error):
+            raise
         rows.delete(prompt=False)
 
 

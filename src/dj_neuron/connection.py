@@ -284,7 +284,7 @@ def connect(
     data_dir : Path or str, optional
         Where the embedded database and the file store live; default: a folder of the user.
     config_file : Path or str, optional
-        A JSON file with host, username, password and schema, as the 2019 system had.
+        A JSON file with host, username, password and schema, as the 2019 system had; or the word "embedded".
     prefix : str, optional
         Of the schemas' names; default "dj_neuron".
 

@@ -39,3 +39,8 @@ class PipelineError(DjNeuronError):
 
 class ExportError(DjNeuronError):
     """A file cannot be written as asked."""
+
+
+def is_from_the_database(error: BaseException) -> bool:
+    """Whether an exception is DataJoint's or one of the database clients that it passes on as they are."""
+    return type(error).__module__.partition(".")[0] in {"datajoint", "psycopg2", "pymysql"}

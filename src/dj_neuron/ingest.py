@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dj_neuron._datajoint import dj
-from dj_neuron.errors import ConflictError, ContractError
+from dj_neuron.errors import ConflictError, ContractError, is_from_the_database
 from dj_neuron.pipeline import experiment
 
 if TYPE_CHECKING:
@@ -95,11 +94,14 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
         try:
             _insert(rows)
             outcome = "new"
-        except dj.errors.DuplicateError:
-            # another process was quicker: then it must have said the same
+        except Exception as error:
+            if not is_from_the_database(error):
+                raise
+            # another process was quicker, and then must have said the same; or in the way, and then has done by now
             stored = _stored(rows, where)
             if not stored["Session"]:
-                raise
+                _insert(rows)
+                outcome = "new"
     if _add_texts(stored, rows) and outcome == "unchanged":
         outcome = "described"
     return IngestReport(

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dj_neuron import pipeline
-from dj_neuron._datajoint import dj
 from dj_neuron.copying.arrays import CopiedArrays
 from dj_neuron.copying.rows import Digest, StoredTable
-from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.errors import DatabaseError, PipelineError, is_from_the_database
 from dj_neuron.pipeline.locks import alone
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 __all__ = ["CopyReport", "copy_pipeline"]
-
-_CLIENTS = {"psycopg2", "pymysql"}  # what else than DataJoint's own errors a database may raise
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def copy_pipeline(source: Database, target: Database, progress: Progress | None 
             with CopiedArrays(source, target) as arrays:
                 n_rows = _copy(tables, arrays, source, target, progress)
         except Exception as error:
-            if not _is_from_outside(error):
+            if not (isinstance(error, OSError) or is_from_the_database(error)):
                 raise
             reason = " ".join(str(error).split())
             raise DatabaseError(f"nothing was copied, for {type(error).__name__} came up: {reason}") from error
@@ -110,7 +107,3 @@ def _copy_table(there: StoredTable, empty: StoredTable, arrays: CopiedArrays, pr
         if progress:
             progress(there.name, digest.n_rows, n_rows)
     return digest
-
-
-def _is_from_outside(error: Exception) -> bool:
-    return isinstance(error, dj.DataJointError | OSError) or type(error).__module__.partition(".")[0] in _CLIENTS

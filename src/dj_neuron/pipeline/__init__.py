@@ -36,13 +36,12 @@ def activate(connection: Any, prefix: str) -> None:
     """
     with alone(connection, prefix):
         version = versions.recorded(connection, prefix)
-        if version is not None:
-            versions.check(version, prefix)
-        elif connection.adapter.backend == "mysql":
-            _create_mysql_schemas(connection, prefix)
-        _bind(connection, prefix)
         if version is None:
-            versions.record(connection, prefix, versions.PRESENT)
+            _create_schemas(connection, prefix)
+            versions.record(connection, prefix, versions.PRESENT)  # first: what is interrupted here can be gone on with
+        else:
+            versions.check(version, prefix)
+        _bind(connection, prefix)
 
 
 def upgrade(connection: Any, prefix: str) -> Iterator[str]:
@@ -77,11 +76,13 @@ def table_classes() -> Iterator[Any]:
             yield from (part for part in vars(table).values() if isinstance(part, type) and issubclass(part, dj.Part))
 
 
-def _create_mysql_schemas(connection: Any, prefix: str) -> None:
-    """Let texts hold any character, and differ when they differ, whatever the server does by default."""
+def _create_schemas(connection: Any, prefix: str) -> None:
+    adapter = connection.adapter
+    # texts in MySQL are to hold any character, and to differ when they differ, whatever the server does by default
+    texts = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if adapter.backend == "mysql" else ""
     for name in SCHEMA_MODULES:
-        database = connection.adapter.quote_identifier(f"{prefix}_{name}")
-        connection.query(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        if not connection.query(adapter.schema_exists_sql(f"{prefix}_{name}")).rowcount:
+            connection.query(f"CREATE SCHEMA {adapter.quote_identifier(f'{prefix}_{name}')}{texts}")
 
 
 def _bind(connection: Any, prefix: str) -> None:
