@@ -35,7 +35,6 @@ class CopiedArrays:
         self._from, self._to = _Store(source), _Store(target)
         self._name = f"a copy into the {target.description} is under way\n".encode()
         self._mark = "/".join(part for part in (self._to.top, f"{target.prefix}.copying") if part)
-        self._seen: set[bytes] = set()  # of a movie there is one object, however many rows refer to it
         self._kept = False
         self.n_copied = self.n_bytes = 0
 
@@ -75,12 +74,10 @@ class CopiedArrays:
     def _copied(self, reference: dict[str, Any]) -> str:
         path = reference["path"]
         moved = self._moved(path)
-        name = hashlib.sha256(moved.encode()).digest()
-        if name not in self._seen:
+        if not self._to.backend.exists(moved):  # else it is of this copy: movies of the same frames are one object
             sha256, n_bytes = self._stream(path, moved)
             if reference.get("sha256", sha256) != sha256:
                 raise DatabaseError(f"{path} in the store in {self._from.place} is damaged: its checksum differs")
-            self._seen.add(name)
             self.n_copied += 1
             self.n_bytes += n_bytes
         return moved
