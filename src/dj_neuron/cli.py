@@ -180,7 +180,9 @@ def unpack(file: Path, folder: Path) -> None:
     """Write FILE as recording folders: entries to edit by hand, arrays as files."""
     from dj_neuron.readers.outline import unpack as unpack_to
 
-    for path in unpack_to(file, folder, progress=lambda session: _say(f"writing {session}")):
+    for path in unpack_to(
+        file, folder, progress=lambda session: _say("\n  ".join([f"writing {session}", *session.remarks]))
+    ):
         click.echo(path)
 
 

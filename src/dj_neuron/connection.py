@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import ModuleType
 
-    from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.contracts import ReceptiveFieldResult, Session, Strf
     from dj_neuron.database import Database
+    from dj_neuron.ingest import IngestReport
     from dj_neuron.strf.frame_clock import FrameRule
 
 
@@ -96,14 +97,14 @@ class Pipeline:
         path: Path | str,
         *,
         reader: str | None = None,
-        progress: Callable[[ingest.IngestReport], None] | None = None,
-    ) -> list[ingest.IngestReport]:
+        progress: Callable[[IngestReport], None] | None = None,
+    ) -> list[IngestReport]:
         """Read a file and insert its sessions, one transaction each.
 
         Parameters
         ----------
         path : Path or str
-            A ret-1 pickle, a recording folder, a folder of these, or what another installed reader takes.
+            A ret-1 pickle, an NWB file, a recording folder, a folder of these, or what another installed reader takes.
         reader : str, optional
             Name of the reader; default: the one that recognises the file.
         progress : callable, optional
@@ -115,8 +116,36 @@ class Pipeline:
             One sentence; the session at fault and those after it are not written.
         """
         self._check_open()
+        return self._ingest(read_sessions(Path(path), reader), path, progress)
+
+    def ingest_sessions(
+        self,
+        sessions: Iterable[Session],
+        *,
+        progress: Callable[[IngestReport], None] | None = None,
+    ) -> list[IngestReport]:
+        """Insert sessions that were made in Python, one transaction each.
+
+        Parameters
+        ----------
+        sessions : iterable of Session
+            Such as one with spikes from a sorter; see :mod:`dj_neuron.readers.spike_objects`.
+        progress : callable, optional
+            Called with each session's report.
+
+        Raises
+        ------
+        ConflictError, ContractError
+            One sentence; the session at fault and those after it are not written.
+        """
+        self._check_open()
+        return self._ingest(sessions, "", progress)
+
+    def _ingest(
+        self, sessions: Iterable[Session], path: Path | str, progress: Callable[[IngestReport], None] | None
+    ) -> list[IngestReport]:
         reports = []
-        for report in ingest.ingest(read_sessions(Path(path), reader), path):
+        for report in ingest.ingest(sessions, path):
             reports.append(report)
             if progress:
                 progress(report)

@@ -37,22 +37,23 @@ _WORDS: dict[Outcome, str] = {
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of one session."""
+    """What became of one session, and what its reader remarked: a sentence each."""
 
     session: str
     outcome: Outcome
     n_stimulations: int
     n_neurons: int
     n_spikes: int
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         what = _WORDS[self.outcome]
-        if not self.n_stimulations:
-            return f"{self.session}: {what}; no stimulations"
-        return (
-            f"{self.session}: {what}; {self.n_stimulations} stimulation(s), {self.n_neurons} neuron(s), "
-            f"{self.n_spikes} spikes"
+        counts = (
+            f"{self.n_stimulations} stimulation(s), {self.n_neurons} neuron(s), {self.n_spikes} spikes"
+            if self.n_stimulations
+            else "no stimulations"
         )
+        return "\n  ".join([f"{self.session}: {what}; {counts}", *self.remarks])
 
 
 def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[IngestReport]:
@@ -110,6 +111,7 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
         n_stimulations=len(rows["Stimulation"]),
         n_neurons=len(rows["Neuron"]),
         n_spikes=sum(row["n_spikes"] for row in rows["SpikeTrain"]),
+        remarks=session.remarks,
     )
 
 

@@ -167,7 +167,14 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """One recording of one piece of retina; it may hold no stimulation at all."""
+    """One recording of one piece of retina; it may hold no stimulation at all.
+
+    Parameters
+    ----------
+    remarks : tuple of str
+        What the reader has to say about this reading, a sentence each: what it left in the file, and what it took for
+        granted. They are shown when the session is ingested, and not stored.
+    """
 
     subject_name: str
     session_date: datetime.date
@@ -177,6 +184,7 @@ class Session:
     species: str = ""
     subject_description: str = ""
     note: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.subject_name.strip():

@@ -40,7 +40,10 @@ class Reader(Protocol):
         ...
 
     def read(self, path: Path) -> Iterator[Session]:
-        """Yield the sessions one at a time; raise :class:`ReadError` naming file and place."""
+        """Yield the sessions one at a time; raise :class:`ReadError` naming file and place.
+
+        What a person should know about the reading goes into :attr:`Session.remarks`.
+        """
         ...
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tokenize
-import tomllib
 import zipfile
-import zlib
 from contextlib import suppress
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.contracts import Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import ArrayHeader, contract_errors_at
 from dj_neuron.readers.array_file import ArrayFile
 from dj_neuron.readers.folder_toml import SESSION_FILE, check_session_table
 from dj_neuron.readers.folder_writer import write_recording_folder
+from dj_neuron.readers.movie_record import movie_of
+from dj_neuron.readers.named_files import NOT_AN_ARRAY, frame_edges_s, inside, load_npy
+from dj_neuron.readers.toml_keys import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +33,6 @@ __all__ = ["RecordingFolderReader", "write_recording_folder"]
 _NEURON = re.compile(r"neuron_0*([1-9]\d{0,8})")
 _IN_MEMORY_BYTES = 1 << 28  # a movie's file up to this size is read at once: 256 MiB
 _FILE_KEYS = ("movie", "spikes", "frame_times")
-_NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
-    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
 
 
 class RecordingFolderReader:
@@ -73,7 +68,7 @@ class RecordingFolderReader:
         tables: dict[Path, dict[str, Any]] = {}
         places: dict[tuple[Any, ...], str] = {}
         for folder in folders:
-            tables[folder] = _table(folder)
+            tables[folder] = read_toml(folder / SESSION_FILE, _name(folder))
             check_session_table(tables[folder], _name(folder))
             who = tuple(tables[folder][key] for key in ("subject_name", "session_date", "sample_number"))
             if places.setdefault(who, _name(folder)) != _name(folder):
@@ -111,9 +106,11 @@ def _session(folder: Path, table: dict[str, Any]) -> Session:
 def _stimulation(folder: Path, record: dict[str, Any], labels: dict[int, str]) -> Stimulation:
     number = record["stimulation_number"]
     place = f"{_name(folder)}: stimulation {number}"
-    movie = _movie(folder, record, place)
+    frames = _frames(folder, record["movie"], place)
+    with contract_errors_at(f"{place}: {record['movie']}"):
+        movie = movie_of(frames, record)
     if "frame_times" in record:
-        edges_s = _edges_s(folder, record, movie.n_frames, place)
+        edges_s = frame_edges_s(folder, record, movie.n_frames, place, SESSION_FILE)
         frame_rate_hz, onset_s = 1 / float(np.median(np.diff(edges_s))), edges_s[0]
     else:
         edges_s, frame_rate_hz, onset_s = None, record["frame_rate_hz"], record["onset_s"]
@@ -130,45 +127,8 @@ def _stimulation(folder: Path, record: dict[str, Any], labels: dict[int, str]) -
         )
 
 
-def _movie(folder: Path, record: dict[str, Any], place: str) -> Movie:
-    frames = _frames(folder, record["movie"], place)
-    with contract_errors_at(f"{place}: {record['movie']}"):
-        movie = Movie.from_frames(
-            frames,
-            block_size_px=(record["block_width_px"], record["block_height_px"]),
-            screen_size_px=(record["screen_width_px"], record["screen_height_px"]),
-        )
-        if "black" not in record:
-            return movie.as_contrast()
-        black, white = float(record["black"]), float(record["white"])
-        only_level = movie.levels[0] if movie.levels and movie.levels[0] == movie.levels[1] else None
-        if frames.dtype.kind in "biu" and only_level in {black, white}:
-            data = movie.data if only_level == white else np.zeros_like(movie.data[:])
-            return replace(movie, data=data, levels=(-1.0, 1.0))
-        return movie if (black, white) == (-1, 1) else movie.as_contrast(black, white)
-
-
-def _edges_s(folder: Path, record: dict[str, Any], n_frames: int, place: str) -> NDArray[np.float64]:
-    times_s = _npy(folder, record["frame_times"], place)
-    place = f"{place}: {record['frame_times']}"
-    has_end = "last_frame_end_s" in record
-    expected = n_frames if has_end else n_frames + 1
-    if times_s.shape != (expected,) or times_s.dtype.kind not in "iuf":
-        what = (
-            f"the starts of {n_frames} frames"
-            if has_end
-            else f"the starts of {n_frames} frames and the end of the last"
-        )
-        hint = "" if has_end or times_s.shape != (n_frames,) else ", or last_frame_end_s in session.toml"
-        raise ReadError(f"{place} has shape {times_s.shape} of {times_s.dtype}, expected ({expected},): {what}{hint}")
-    edges_s = np.append(times_s, record["last_frame_end_s"]) if has_end else times_s
-    if not (np.isfinite(edges_s).all() and (edges_s[1:] > edges_s[:-1]).all()):
-        raise ReadError(f"{place}: frame times are not finite and strictly ascending, expected seconds, one per frame")
-    return np.asarray(edges_s, np.float64)
-
-
 def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: str) -> tuple[SpikeTrain, ...]:
-    path = _inside(folder, reference, place)
+    path = inside(folder, reference, place)
     trains: dict[int, SpikeTrain] = {}
     try:
         with path.open("rb") as file:  # NumPy leaves open what it opens itself and finds damaged
@@ -177,7 +137,7 @@ def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: s
                 raise ReadError(f"{place}: {reference} is one array, expected an .npz file with an array per neuron")
             with archive:
                 arrays = {name: archive[name] for name in archive.files}
-    except _NOT_AN_ARRAY as error:
+    except NOT_AN_ARRAY as error:
         raise ReadError(f"{place}: {reference} cannot be read, expected an .npz file of arrays of seconds") from error
     for name, times_s in arrays.items():
         neuron_id = _neuron_id(name, f"{place}: {reference}")
@@ -200,33 +160,11 @@ def _neuron_id(name: str, place: str) -> int:
 
 def _frames(folder: Path, reference: str, place: str) -> NDArray[Any] | Slices:
     """Leave a large movie in its file."""
-    path = _inside(folder, reference, place)
+    path = inside(folder, reference, place)
     if path.stat().st_size > _IN_MEMORY_BYTES:
-        with suppress(*_NOT_AN_ARRAY):  # what cannot be read in slices is read at once, or refused below
+        with suppress(*NOT_AN_ARRAY):  # what cannot be read in slices is read at once, or refused below
             return ArrayFile(path)
-    return _npy(folder, reference, place)
-
-
-def _npy(folder: Path, reference: str, place: str) -> NDArray[Any]:
-    path = _inside(folder, reference, place)
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except _NOT_AN_ARRAY as error:
-        raise ReadError(f"{place}: {reference} cannot be read, expected an .npy file of numbers") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise ReadError(f"{place}: {reference} is an archive, expected an .npy file of numbers")
-    return array
-
-
-def _inside(folder: Path, reference: str, place: str) -> Path:
-    path = (folder / reference).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ReadError(f"{place}: {reference!r} lies outside the folder, expected a file in it")
-    if not path.is_file():
-        raise ReadError(f"{place}: {reference!r} is missing, expected a file in the folder")
-    return path
+    return load_npy(folder, reference, place)
 
 
 def _source(folder: Path, records: list[dict[str, Any]]) -> Source:
@@ -253,21 +191,13 @@ def _name(folder: Path) -> str:
     return f"{folder.resolve().name}/{SESSION_FILE}"
 
 
-def _table(folder: Path) -> dict[str, Any]:
-    try:
-        with (folder / SESSION_FILE).open("rb") as file:
-            return tomllib.load(file)
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{_name(folder)}: not TOML: {error}, expected lines like sample_number = 1") from error
-
-
 def _with_headers(folder: Path) -> dict[str, Any]:
-    table = _table(folder)
+    table = read_toml(folder / SESSION_FILE, _name(folder))
     check_session_table(table, _name(folder))
     return table | {
         "stimulations": [
             {
-                key: _header(_inside(folder, value, _name(folder)), f"{_name(folder)}: {value}")
+                key: _header(inside(folder, value, _name(folder)), f"{_name(folder)}: {value}")
                 if key in _FILE_KEYS
                 else value
                 for key, value in record.items()
@@ -289,7 +219,7 @@ def _header(path: Path, place: str) -> Any:
                 with archive.open(member) as file:
                     headers[member.removesuffix(".npy")] = _npy_header(file)
             return headers
-    except _NOT_AN_ARRAY as error:
+    except NOT_AN_ARRAY as error:
         raise ReadError(f"{place} cannot be read, expected an .npy or .npz file") from error
 
 

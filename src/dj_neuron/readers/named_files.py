@@ -1,0 +1,68 @@
+"""Files that a TOML file names, beside it."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dj_neuron.errors import ReadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
+    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+
+
+def inside(folder: Path, reference: str, place: str) -> Path:
+    """Give the path of a file in the folder; raise ReadError if it is missing or lies outside."""
+    path = (folder / reference).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ReadError(f"{place}: {reference!r} lies outside the folder, expected a file in it")
+    if not path.is_file():
+        raise ReadError(f"{place}: {reference!r} is missing, expected a file in the folder")
+    return path
+
+
+def load_npy(folder: Path, reference: str, place: str) -> NDArray[Any]:
+    """Load an array without unpickling anything."""
+    path = inside(folder, reference, place)
+    try:
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except NOT_AN_ARRAY as error:
+        raise ReadError(f"{place}: {reference} cannot be read, expected an .npy file of numbers") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ReadError(f"{place}: {reference} is an archive, expected an .npy file of numbers")
+    return array
+
+
+def frame_edges_s(
+    folder: Path, record: dict[str, Any], n_frames: int, place: str, toml_name: str
+) -> NDArray[np.float64]:
+    """Load the starts of all frames and the end of the last, which ``last_frame_end_s`` may give."""
+    times_s = load_npy(folder, record["frame_times"], place)
+    place = f"{place}: {record['frame_times']}"
+    has_end = "last_frame_end_s" in record
+    expected = n_frames if has_end else n_frames + 1
+    if times_s.shape != (expected,) or times_s.dtype.kind not in "iuf":
+        what = (
+            f"the starts of {n_frames} frames"
+            if has_end
+            else f"the starts of {n_frames} frames and the end of the last"
+        )
+        hint = "" if has_end or times_s.shape != (n_frames,) else f", or last_frame_end_s in {toml_name}"
+        raise ReadError(f"{place} has shape {times_s.shape} of {times_s.dtype}, expected ({expected},): {what}{hint}")
+    edges_s = np.append(times_s, record["last_frame_end_s"]) if has_end else times_s
+    if not (np.isfinite(edges_s).all() and (edges_s[1:] > edges_s[:-1]).all()):
+        raise ReadError(f"{place}: frame times are not finite and strictly ascending, expected seconds, one per frame")
+    return np.asarray(edges_s, np.float64)

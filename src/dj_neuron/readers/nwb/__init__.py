@@ -1,0 +1,102 @@
+"""NWB files: units, and stimuli as image series or templates shown by index."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dj_neuron.errors import ReadError
+from dj_neuron.readers.nwb.outline import content_of
+from dj_neuron.readers.nwb.sidecar import read_sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from dj_neuron.contracts import Session
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+class NwbReader:
+    """Reads one session from an NWB 2 file (HDF5), with ``FILE.nwb.toml`` beside it for what the file does not say."""
+
+    name = "nwb"
+
+    def accepts(self, path: Path) -> bool:
+        """Tell whether the file is HDF5 and says that it is NWB; without h5py, whether it is called so."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            if file.read(len(_SIGNATURE)) != _SIGNATURE:
+                return False
+        try:
+            h5py = importlib.import_module("h5py")
+        except ImportError:
+            return path.suffix == ".nwb"
+        try:
+            with h5py.File(path, "r") as file:
+                return "nwb_version" in file.attrs or "nwb_version" in file
+        except OSError:
+            return path.suffix == ".nwb"
+
+    def raw(self, path: Path) -> Any:
+        """Groups, attributes and values of the file, datasets as headers; and what stands beside it."""
+        h5py = _needed("h5py", path)
+        with _no_other_errors(path), h5py.File(path, "r") as file:
+            return content_of(file)
+
+    def read(self, path: Path) -> Iterator[Session]:
+        """Yield the file's session; movies larger than 256 MiB stay in the file.
+
+        Raises
+        ------
+        ReadError
+            If the file is damaged, or does not say what a session needs and nothing beside it does.
+        """
+        pynwb = _needed("pynwb", path)
+        from dj_neuron.readers.nwb.session import session_of  # noqa: PLC0415 - needs pynwb
+
+        sidecar = read_sidecar(path)
+        with warnings.catch_warnings(record=True) as caught, _no_other_errors(path):
+            warnings.simplefilter("always")
+            with pynwb.NWBHDF5IO(path, "r", load_namespaces=True) as io:
+                session = session_of(io.read(), path, sidecar, lambda: _sha256(path, sidecar.path), caught)
+        yield session
+
+
+def _needed(module: str, path: Path) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ReadError(
+            f"{path.name}: reading NWB files needs {module}, which is not installed: expected dj-neuron[nwb]"
+        ) from error
+
+
+@contextmanager
+def _no_other_errors(path: Path) -> Iterator[None]:
+    """PyNWB, HDMF and h5py raise nearly anything on a file that is damaged or not valid."""
+    try:
+        yield
+    except (ReadError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}") from error
+
+
+def _sha256(path: Path, sidecar: Path) -> str:
+    """Of the file's bytes; with a file beside it, of both digests as in a recording folder."""
+    digests = {}
+    for one in (path, sidecar):
+        if one.is_file():
+            with one.open("rb") as file:
+                digests[one.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if len(digests) == 1:
+        return digests[path.name]
+    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""Keys of TOML files that people write: what each holds, and sentences for what is not so."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import sys
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dj_neuron.errors import ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+class Kind(NamedTuple):
+    """What a value may be, and that in words."""
+
+    accepts: Callable[[Any], bool]
+    expected: str
+
+
+class Key(NamedTuple):
+    """Kind of a key's value, and whether it must be there."""
+
+    kind: Kind
+    required: bool = True
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in {int, float} and abs(value) <= sys.float_info.max
+
+
+def _is_list_of_pairs(value: Any) -> bool:
+    return type(value) is list and all(
+        type(pair) is list and len(pair) == 2 and all(map(_is_number, pair)) for pair in value
+    )
+
+
+TEXT = Kind(lambda value: type(value) is str, "text in quotes")
+NAME = Kind(lambda value: type(value) is str and bool(value.strip()), "text in quotes, not empty")
+FILE = Kind(lambda value: type(value) is str and bool(value) and value.isprintable(), "the name of a file in quotes")
+DATE = Kind(lambda value: type(value) is datetime.date, "a date like 2008-06-06, without quotes")
+NUMBER = Kind(_is_number, "a finite number")
+POSITIVE = Kind(lambda value: _is_number(value) and value > 0, "a positive number")
+COUNT = Kind(lambda value: type(value) is int and 1 <= value < 2**31, "a whole number from 1")
+WHOLE = Kind(lambda value: type(value) is int and 0 <= value < 2**31, "a whole number from 0")
+PAIRS = Kind(_is_list_of_pairs, "pairs of seconds [[from, to], ...]")
+LABELS = Kind(
+    lambda value: type(value) is dict and all(type(label) is str for label in value.values()),
+    'a table of lines like neuron_001 = "label"',
+)
+TABLES = Kind(
+    lambda value: type(value) is list and all(type(item) is dict for item in value), "tables headed [[stimulations]]"
+)
+
+
+def read_toml(path: Path, place: str) -> dict[str, Any]:
+    """Parse a TOML file, named `place` in messages."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"{place}: not TOML: {error}, expected lines like sample_number = 1") from error
+
+
+def check_keys(table: dict[str, Any], keys: Mapping[str, Key], place: str) -> None:
+    """Refuse a key that is unknown, missing or of the wrong kind."""
+    for name in table:
+        if name not in keys:
+            close = difflib.get_close_matches(name, keys, 1) or [", ".join(keys)]
+            raise ReadError(f"{place}: unknown key {name!r}, expected {close[0]}")
+    for name, key in keys.items():
+        if name not in table and key.required:
+            raise ReadError(f"{place}: {name} is missing, expected {key.kind.expected}")
+        if name in table and not key.kind.accepts(table[name]):
+            raise ReadError(f"{place}: {name} is {_shown(table[name])}, expected {key.kind.expected}")
+
+
+def check_black_and_white(record: dict[str, Any], place: str) -> None:
+    """Refuse one without the other, and two that are the same."""
+    if ("black" in record) != ("white" in record) or ("black" in record and record["black"] == record["white"]):
+        raise ReadError(
+            f"{place}: black is {record.get('black', 'missing')} and white is {record.get('white', 'missing')}, "
+            "expected two different values or neither"
+        )
+
+
+def _shown(value: Any) -> str:
+    if type(value) in {dict, list}:
+        return f"a {'table' if type(value) is dict else 'list'}"
+    if type(value) in {int, float, bool}:
+        return f"{value}".lower()
+    text = ascii(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
