@@ -86,7 +86,8 @@ def _no_other_errors(path: Path) -> Iterator[None]:
     except (ReadError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        told = error.args[-1] if error.args else type(error).__name__  # HDMF puts what it was building first
+        reason = " ".join(str(told).split())[:200]
         raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}") from error
 
 
