@@ -11,11 +11,13 @@ from pynwb.base import ImageReferences, Images
 from pynwb.file import Subject
 from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries, OpticalSeries
 
+from dj_neuron.strf import FrameClock
+
 NOISE = np.random.default_rng(1).integers(0, 2, (90, 12, 16), np.uint8)
 START = datetime.datetime(2024, 5, 2, 23, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=-7)))
 
 
-def write(path, *stimuli, templates=(), units=(), columns=(), subject="default", tables=(), **changes):
+def write(path, *stimuli, templates=(), units=(), columns=(), subject="default", **changes):
     """Write a file of these stimuli; units are dictionaries of what `add_unit` takes."""
     if subject == "default":
         subject = Subject(subject_id="m7", species="Mus musculus", description="left eye", genotype="wt/wt")
@@ -29,10 +31,6 @@ def write(path, *stimuli, templates=(), units=(), columns=(), subject="default",
         file.add_unit_column(name, "as the sorter says")
     for unit in units:
         file.add_unit(**unit)
-    if tables:
-        module = file.create_processing_module("dj_neuron", "what NWB has no place for")
-        for table in tables:
-            module.add(table)
     with NWBHDF5IO(path, "w") as io:
         io.write(file)
     return path
@@ -82,25 +80,22 @@ def plain(name, data, **timing):
     return TimeSeries(name=name, data=data, unit="n.a.", **timing)
 
 
-def exported(path, session, measured=()):
-    """Write a session as dj-neuron exports it: what NWB has no place for in two tables of its own."""
+def exported(path, session, offsets_s=(0.0, 50.0)):
+    """Write a session as dj-neuron exports it: recordings one after another, and two tables of its own."""
     table = DynamicTable(name="dj_neuron_stimulations", description="stimulations")
     columns = "stimulation_number series_name onset_s frame_rate_hz pixel_size_um block_size_x_px block_size_y_px"
-    for column in [*columns.split(), "screen_width_px", "screen_height_px", "movie_hash"]:
+    for column in [*columns.split(), "screen_width_px", "screen_height_px", "movie_hash", "clock_offset_s"]:
         table.add_column(column, "see its name")
     table.add_column("frame_starts_s", "seconds", index=True)
     table.add_column("frame_ends_s", "seconds", index=True)
-    series = []
-    for stimulation in session.stimulations:
-        movie, edges_s = stimulation.movie, stimulation.frame_edges_s
+    series, rows = [], {}
+    for stimulation, offset_s in zip(session.stimulations, offsets_s, strict=True):
+        movie, clock = stimulation.movie, FrameClock.of(stimulation)
         name = f"stimulation_{stimulation.stimulation_number}"
-        ends_s = np.array([np.nan]) if edges_s is None else edges_s[1:].copy()
-        for begin_s, finish_s in () if stimulation.gaps_s is None else stimulation.gaps_s:
-            ends_s[ends_s == finish_s] = begin_s
         timing = (
-            {"rate": stimulation.frame_rate_hz, "starting_time": stimulation.onset_s}
-            if edges_s is None
-            else {"timestamps": edges_s[:-1]}
+            {"rate": stimulation.frame_rate_hz, "starting_time": stimulation.onset_s + offset_s}
+            if clock.is_regular
+            else {"timestamps": clock.starts_s + offset_s}
         )
         dtype = np.int8 if movie.levels == (-1, 1) else movie.data.dtype if movie.levels is None else np.float64
         size_m = [n * block * 1e-6 for n, block in zip((movie.n_x, movie.n_y), stimulation.block_size_um, strict=True)]
@@ -109,16 +104,24 @@ def exported(path, session, measured=()):
             stimulation_number=stimulation.stimulation_number,
             series_name=name,
             onset_s=stimulation.onset_s,
-            frame_rate_hz=np.nan if edges_s is not None else stimulation.frame_rate_hz,
+            frame_rate_hz=stimulation.frame_rate_hz if clock.is_regular else np.nan,
             pixel_size_um=stimulation.pixel_size_um,
             block_size_x_px=movie.block_size_px[0],
             block_size_y_px=movie.block_size_px[1],
             screen_width_px=movie.screen_size_px[0],
             screen_height_px=movie.screen_size_px[1],
             movie_hash=movie.movie_hash,
-            frame_starts_s=[np.nan] if edges_s is None else edges_s[:-1],
-            frame_ends_s=ends_s,
+            clock_offset_s=offset_s,
+            frame_starts_s=[] if clock.is_regular else clock.starts_s,
+            frame_ends_s=[] if clock.is_regular else clock.ends_s,
         )
+        times_s = np.concatenate([train.times_s for train in stimulation.spike_trains])
+        span_s = [min(times_s.min(), stimulation.onset_s) + offset_s, max(times_s.max(), stimulation.end_s) + offset_s]
+        for train in stimulation.spike_trains:
+            unit = rows.setdefault(train.neuron_id, {"label": train.label, "times": [], "own": [], "intervals": []})
+            unit["times"].extend(train.times_s + offset_s)
+            unit["own"].extend(train.times_s)
+            unit["intervals"].append(span_s)
     told = DynamicTable(name="dj_neuron_session", description="the session")
     row = {
         "subject_name": session.subject_name,
@@ -127,27 +130,32 @@ def exported(path, session, measured=()):
         "source_file": session.source.file_name,
         "source_sha256": session.source.sha256,
         "reader": session.source.reader,
+        "species": session.species,
+        "subject_description": session.subject_description,
+        "note": session.note,
     }
     for column in row:
         told.add_column(column, "see its name")
     told.add_row(**row)
-    observed = {}
-    for stimulation in session.stimulations:
-        for train in stimulation.spike_trains:
-            unit = observed.setdefault(train.neuron_id, {"label": train.label, "times": [], "intervals": []})
-            unit["times"].extend(train.times_s)
-            unit["intervals"].append([0.9 * stimulation.onset_s, stimulation.end_s + 1])
-    units = [
-        {
-            "spike_times": np.sort(unit["times"]),
-            "obs_intervals": np.array(unit["intervals"]),
-            "neuron_id": neuron_id,
-            "source_label": unit["label"],
-        }
-        for neuron_id, unit in observed.items()
-    ]
-    subject = Subject(subject_id="any", species=session.species, description=session.subject_description)
-    return write(
-        path, *series, units=units, columns=("neuron_id", "source_label"), subject=subject, tables=(told, table),
-        notes=session.note or None,
-    )  # fmt: skip
+    file = NWBFile(
+        session_description="exported", identifier="x", session_start_time=START, subject=Subject(subject_id="any")
+    )
+    for movie in series:
+        file.add_stimulus(movie)
+    for column in ("neuron_id", "source_label"):
+        file.add_unit_column(column, "as in the session")
+    file.add_unit_column("recording_spike_times_s", "on the clock of the recording", index=True)
+    for neuron_id, unit in rows.items():
+        file.add_unit(
+            spike_times=np.array(unit["times"]),
+            recording_spike_times_s=np.array(unit["own"]),
+            obs_intervals=np.array(unit["intervals"]),
+            neuron_id=neuron_id,
+            source_label=unit["label"],
+        )
+    module = file.create_processing_module("dj_neuron", "what NWB has no place for")
+    for own in (told, table):
+        module.add(own)
+    with NWBHDF5IO(path, "w") as io:
+        io.write(file)
+    return path

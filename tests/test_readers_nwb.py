@@ -5,8 +5,7 @@ import datetime
 import json
 import subprocess
 import sys
-import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import h5py
 import numpy as np
@@ -20,7 +19,7 @@ import nwb_files as nwb
 from dj_neuron import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.contracts import Source
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import find_reader, hdf5_frames, read_sessions
+from dj_neuron.readers import find_reader, read_sessions
 from dj_neuron.readers.hdf5_frames import Hdf5Frames, ImageFrames, IndexedFrames
 from dj_neuron.readers.nwb import NwbReader, movies
 from dj_neuron.readers.outline import outline, unpack
@@ -390,15 +389,14 @@ def test_what_was_left_is_told(path):
     )
 
 
-def test_what_was_taken_and_left_is_printed(path, data_dir, prefix):
+def test_what_was_taken_and_left_is_printed(path, embedded):
     nwb.write(path, nwb.optical(), units=UNITS)
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(data_dir), "--prefix", prefix, "ingest"]
-    text = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True).stdout
-    assert "m7, 2024-05-02, sample 1: new; 1 stimulation(s), 2 neuron(s), 3 spikes\n  noise: OpticalSeries of" in text
-    found = subprocess.run([*command, "--json", str(path)], capture_output=True, text=True, check=True).stdout
-    (report,) = json.loads(found)
-    assert report["outcome"] == "unchanged"
-    assert report["remarks"] == list(read(path).remarks)
+    lines = []
+    (report,) = embedded.ingest(path, progress=lambda report: lines.append(str(report)))
+    assert report.remarks == read(path).remarks
+    said = "\n  ".join(["m7, 2024-05-02, sample 1: new; 1 stimulation(s), 2 neuron(s), 3 spikes", *report.remarks])
+    assert lines == [said]
+    assert json.loads(json.dumps(asdict(report)))["remarks"] == list(report.remarks)
 
 
 # sizes and colours
@@ -556,50 +554,64 @@ def test_a_chunk_is_decompressed_once(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def large(path, monkeypatch):
-    """A graded movie of 40 MB, where only 1 MB may be read at once."""
-    frames = np.random.default_rng(0).integers(0, 256, (10_000, 64, 64), np.uint8)
-    data = nwb.compressed(frames, (100, 64, 64))
-    nwb.write(path, nwb.optical(frames=data, field_of_view=(64e-5, 64e-5)), units=UNITS)
+def slices(monkeypatch):
+    """Where a movie may not be in memory: the bytes of every slice that was read."""
+    monkeypatch.setattr(movies, "_IN_MEMORY_BYTES", 1 << 18)
+    monkeypatch.setattr("dj_neuron.contracts.movie._CHUNK_VALUES", 1 << 18)
+    read_frames, found = Hdf5Frames.__getitem__, []
+
+    def counted(self, frames):
+        values = read_frames(self, frames)
+        found.append(values.nbytes)
+        return values
+
+    monkeypatch.setattr(Hdf5Frames, "__getitem__", counted)
+    return found
+
+
+@pytest.fixture
+def graded(path):
+    """A graded movie of 8 MB in a file."""
+    frames = np.random.default_rng(0).integers(0, 256, (2000, 64, 64), np.uint8)
+    nwb.write(path, nwb.optical(frames=nwb.compressed(frames, (30, 64, 64)), field_of_view=(64e-5, 64e-5)))
     beside(path, '[[stimulations]]\nseries = "noise"\nblack = 0\nwhite = 255\n')
-    monkeypatch.setattr(movies, "_IN_MEMORY_BYTES", 1 << 20)
-    monkeypatch.setattr("dj_neuron.contracts.movie._CHUNK_VALUES", 1 << 20)
     return frames
 
 
-def test_a_movie_larger_than_memory_stays_in_its_file(path, large):
-    tracemalloc.start()
-    try:
-        movie = read(path).stimulations[0].movie
-        before_hash = movie.movie_hash
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < large.nbytes / 2  # in float32, as which it is hashed, it has 160 MB
+def test_a_movie_larger_than_memory_stays_in_its_file(path, graded, slices):
+    movie = read(path).stimulations[0].movie
     assert not isinstance(movie.data, np.ndarray)
+    whole = Movie.from_frames(graded).as_contrast(0, 255)
+    assert movie.movie_hash == whole.movie_hash
+    assert sum(slices) >= 2 * graded.nbytes  # once for its extremes, once for its hash, and little by little
+    assert max(slices) <= 1 << 18
+    np.testing.assert_array_equal(movie.frames(1490, 1510), whole.frames(1490, 1510))
     with h5py.File(path, "a"):  # nothing holds the file
         pass
-    whole = Movie.from_frames(large, block_size_px=(1, 1)).as_contrast(0, 255)
-    assert before_hash == whole.movie_hash
-    np.testing.assert_array_equal(movie.frames(4990, 5010), whole.frames(4990, 5010))
 
 
-def test_a_large_two_level_movie_is_packed_without_being_in_memory(path, monkeypatch):
-    frames = np.random.default_rng(0).integers(0, 2, (4000, 32, 32), np.uint8)
+def test_a_large_movie_of_two_levels_is_packed_little_by_little(path, slices):
+    frames = np.random.default_rng(0).integers(0, 2, (2000, 32, 32), np.uint8)
     nwb.write(path, nwb.optical(frames=frames, field_of_view=(32e-5, 32e-5)))
-    monkeypatch.setattr(movies, "_IN_MEMORY_BYTES", 0)
-    largest = []
-    read_frames = Hdf5Frames.__getitem__
-    monkeypatch.setattr("dj_neuron.contracts.movie._CHUNK_VALUES", 1 << 18)
-    monkeypatch.setattr(
-        hdf5_frames.Hdf5Frames, "__getitem__", lambda self, f: largest.append(f.stop - f.start) or read_frames(self, f)
-    )
     (stimulation,) = read(path).stimulations
-    assert max(largest) == 256
     assert stimulation.movie.movie_hash == Movie.from_frames(frames).as_contrast().movie_hash
+    assert max(slices) <= 1 << 18
+    assert sum(slices) >= 2 * frames.nbytes
 
 
-def test_a_file_that_is_gone_is_named(path, large):
+def test_templates_larger_than_memory_stay_in_their_file(path, slices):
+    frames = np.random.default_rng(0).integers(0, 2, (300, 32, 32), np.uint8)
+    shown = np.random.default_rng(1).integers(0, 300, 1000)
+    template, unused = nwb.optical("noise_template", frames, (32e-5, 32e-5)), nwb.images(frames[:1], "unused")
+    timing = {"timestamps": 3 + np.arange(1000) * 0.25}
+    nwb.write(path, nwb.indexed(unused, shown, "noise", **timing), templates=[template, unused])
+    nwb.index_an_image_series(path, "noise", "noise_template")
+    (stimulation,) = read(path).stimulations
+    assert np.array_equal(stimulation.movie.frames(), 2.0 * frames[shown] - 1)
+    assert max(slices) <= 1 << 18
+
+
+def test_a_file_that_is_gone_is_named(path, graded, slices):
     movie = read(path).stimulations[0].movie
     path.unlink()
     with pytest.raises(ReadError, match=r"retina\.nwb: frames 0 to 5 of /stimulus/presentation/noise/data cannot be"):
@@ -613,7 +625,7 @@ def exported_session():
     rng = np.random.default_rng(4)
     noise = Movie.from_frames(rng.integers(0, 2, (90, 6, 8)), block_size_px=(8, 10), screen_size_px=(65, 60))
     graded = Movie.from_frames(rng.uniform(-1, 1, (4, 2, 3)).astype(np.float32), block_size_px=(20, 20))
-    edges_s = 40 + np.array([0, 0.5, 1.0, 3.0, 3.6])
+    edges_s = 4 + np.array([0, 0.5, 1.0, 3.0, 3.6])  # on a clock of its own, during the first
 
     def trains(onset_s):
         labels = {1: "a", 7: "", 12: "unit c"}
@@ -624,10 +636,10 @@ def exported_session():
         session_date=datetime.date(2008, 6, 6),
         sample_number=3,
         stimulations=(
-            Stimulation(2, noise.as_contrast(), 59.9815, 1.65657, 8.3, trains(1.65657)),
+            Stimulation(2, noise.as_contrast(), 59.9815, 1.65657, 8.3, trains(0.1)),
             Stimulation(
-                3, graded, 1 / float(np.median(np.diff(edges_s))), 40.0, 2.1, trains(40)[1:], edges_s,
-                np.array([[41.5, 43.0]]),
+                3, graded, 1 / float(np.median(np.diff(edges_s))), 4.0, 2.1, trains(6.5)[1:], edges_s,
+                np.array([[5.5, 7.0]]),
             ),
         ),
         source=Source("ret1_data.pkl", "0" * 64, "ret1_pickle"),
@@ -675,6 +687,12 @@ def test_what_was_exported_is_corrected_beside_the_file(path):
     assert (session.sample_number, session.subject_name) == (5, "KO (chx10)")
     assert (stimulation.frame_rate_hz, stimulation.onset_s, stimulation.pixel_size_um) == (60, 2, 8.3)
     assert stimulation.movie.block_size_px == (8, 10)
+    beside(path, '[[stimulations]]\nseries = "stimulation_3"\nlast_frame_end_s = 58\n')
+    (stimulation,) = read(path).stimulations  # now on the clock of the file
+    written = exported_session().stimulations[1]
+    assert stimulation.frame_edges_s.tolist() == [54, 54.5, 55, 57, 58]
+    for train, expected in zip(stimulation.spike_trains, written.spike_trains, strict=True):
+        assert train.times_s.tolist() == (expected.times_s + 50).tolist()
 
 
 # the other verbs

@@ -18,7 +18,7 @@ from dj_neuron.readers.outline import outline, unpack
 from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
 from dj_neuron.readers.ret1_pickle import Ret1PickleReader
 
-ALL_READERS = "crcns_mat, recording_folder, ret1_pickle"
+ALL_READERS = "crcns_mat, nwb, recording_folder, ret1_pickle"
 
 
 class LabReader:
@@ -79,7 +79,7 @@ def ret1_session(name="KO (chx10)", sample=1, n_stimulations=0):
 
 def test_the_declared_readers():
     found = available_readers()
-    assert list(found) == ["crcns_mat", "recording_folder", "ret1_pickle"]
+    assert list(found) == ["crcns_mat", "nwb", "recording_folder", "ret1_pickle"]
     assert isinstance(found["crcns_mat"], CrcnsMatReader)
     assert isinstance(found["recording_folder"], RecordingFolderReader)
     assert isinstance(found["ret1_pickle"], Ret1PickleReader)
@@ -140,6 +140,7 @@ def test_a_lab_adds_its_own_reader(tmp_path, declare):
     (tmp_path / "a.lab").write_bytes(b"LAB 1")
     assert [session.subject_name for session in read_sessions(tmp_path / "a.lab")] == ["lab mouse"]
     assert list(available_readers()) == ["crcns_mat", "lab", "recording_folder", "ret1_pickle"]
+    assert list(available_readers()) == ["lab", "nwb", "recording_folder", "ret1_pickle"]
     assert outline(tmp_path / "a.lab")[0]["session_date"] == "2020-01-02"
 
 

@@ -33,6 +33,7 @@ def said_of_session(file: NWBFile, place: str) -> dict[str, Any]:
         "subject_name": str(said["subject_name"]),
         "session_date": datetime.date.fromisoformat(str(said["session_date"])),
         "sample_number": int(said["sample_number"]),
+        **{name: str(said.get(name, "")) for name in ("species", "subject_description", "note")},
         "source": Source(str(said["source_file"]), str(said["source_sha256"]), str(said["reader"])),
     }
 
@@ -48,6 +49,7 @@ def _stimulation(row: dict[str, Any]) -> dict[str, Any]:
         "pixel_size_um": float(row["pixel_size_um"]),
         **{name: int(row[_COLUMNS.get(name, name)]) for name in _SIZES},
         "movie_hash": str(row["movie_hash"]),
+        "clock_offset_s": float(row.get("clock_offset_s", 0)),
         "axes": AXES[0],
         "black": -1.0,
         "white": 1.0,

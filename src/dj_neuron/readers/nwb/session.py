@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dj_neuron.readers.nwb.sidecar import Sidecar
 
 _LONGEST_NOTE = 2000
-_TIMING = (*REGULAR, "frame_times", "last_frame_end_s", "gaps_s", "longest_frame_s", "frame_edges_s")
+_TIMING = (*REGULAR, "frame_times", "last_frame_end_s", "gaps_s", "longest_frame_s", "frame_edges_s", "clock_offset_s")
 
 
 class _Taken(NamedTuple):
@@ -35,7 +35,18 @@ class _Taken(NamedTuple):
     series: TimeSeries
     stimulation: Stimulation
     is_numbered: bool
+    offset_s: float | None  # time in the file less time in the stimulation, which may have a clock of its own
     remark: str
+
+    @property
+    def onset_s(self) -> float:
+        """When it began, on the clock of the file."""
+        return self.stimulation.onset_s + (self.offset_s or 0)
+
+    @property
+    def end_s(self) -> float:
+        """When it ended, on the clock of the file."""
+        return self.stimulation.end_s + (self.offset_s or 0)
 
 
 def session_of(
@@ -53,7 +64,7 @@ def session_of(
     place = path.name
     said = {**said_of_session(file, place), **sidecar.session}
     who, who_remarks = _who_and_when(file, said, sidecar, place)
-    taken = sorted(_taken(file, sidecar, place), key=lambda one: one.stimulation.onset_s)
+    taken = sorted(_taken(file, sidecar, place), key=lambda one: one.onset_s)
     trains, spike_remarks = spike_trains(file.units, _shown(taken, sidecar, place), place)
     stimulations = [
         replace(
@@ -94,14 +105,13 @@ def _who_and_when(
                 f"sample_number taken as 1; a session_id that is a number, or {sidecar.path.name}, would say"
             )
     descriptions = [getattr(subject, key, None) for key in ("description", "strain", "genotype")]
-    notes = [file.notes] if "source" in said else [file.session_description, file.notes]
     who = {
         "subject_name": name,
         "session_date": said.get("session_date", file.session_start_time.date()),
         "sample_number": sample_number,
         "species": said.get("species", getattr(subject, "species", None) or ""),
         "subject_description": said.get("subject_description", _joined(descriptions)),
-        "note": said.get("note", _joined(notes)),
+        "note": said.get("note", _joined([file.session_description, file.notes])),
     }
     return who, remarks
 
@@ -138,22 +148,23 @@ def _stimulation(series: TimeSeries, exported: dict[str, Any], sidecar: Sidecar,
         f"{type(series).__name__} of {movie.n_frames} frames of {movie.n_y} x {movie.n_x} blocks at "
         f"{timing.frame_rate_hz:g} Hz from {timing.onset_s:g} s ({timing.remark})"
     )
-    return _Taken(series, stimulation, "stimulation_number" in said, "; ".join([remark, *remarks]))
+    return _Taken(
+        series, stimulation, "stimulation_number" in said, said.get("clock_offset_s"), "; ".join([remark, *remarks])
+    )
 
 
 def _shown(taken: list[_Taken], sidecar: Sidecar, place: str) -> list[Shown]:
     """Between which others each stimulation was shown; they may not overlap by more than a frame."""
     shown = []
     for one, before, after in zip(taken, [None, *taken], [*taken[1:], None], strict=False):
-        onset_s, end_s = one.stimulation.onset_s, one.stimulation.end_s
-        before_s = -math.inf if before is None else before.stimulation.end_s
-        after_s = math.inf if after is None else after.stimulation.onset_s
-        if end_s - after_s > 1 / one.stimulation.frame_rate_hz and after is not None:
+        before_s = -math.inf if before is None else before.end_s
+        after_s = math.inf if after is None else after.onset_s
+        if after is not None and one.end_s - after_s > 1 / one.stimulation.frame_rate_hz:
             raise ReadError(
-                f"{place}: {one.series.name} (until {end_s:g} s) and {after.series.name} (from {after_s:g} s) overlap, "
-                f"expected one movie at a time; [[stimulations]] in {sidecar.path.name} name those to take"
+                f"{place}: {one.series.name} (until {one.end_s:g} s) and {after.series.name} (from {after_s:g} s) "
+                f"overlap, expected one movie at a time; [[stimulations]] in {sidecar.path.name} name those to take"
             )
-        shown.append(Shown(one.series.name, onset_s, end_s, before_s, after_s))
+        shown.append(Shown(one.series.name, one.onset_s, one.end_s, before_s, after_s, one.offset_s is not None))
     return shown
 
 

@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-TAKEN = ("spike_times", "obs_intervals", "neuron_id", "source_label", "unit_name")
+# the same spikes on the clocks of recordings that dj-neuron laid one after another, to the last bit
+_OWN_CLOCK = "recording_spike_times_s"
+TAKEN = ("spike_times", "obs_intervals", "neuron_id", "source_label", "unit_name", _OWN_CLOCK)
 
 
 class Shown(NamedTuple):
-    """When a stimulation was on the screen, and between which others its spikes lie."""
+    """When a stimulation was on the screen, and between which others its spikes lie, on the clock of the file.
+
+    `has_own_clock` says that its spikes are to be given on the clock of its recording, which is another.
+    """
 
     name: str
     onset_s: float
     end_s: float
     end_before_s: float
     onset_after_s: float
+    has_own_clock: bool
 
 
 def spike_trains(units: Units | None, shown: Sequence[Shown], place: str) -> tuple[list[list[SpikeTrain]], list[str]]:
@@ -58,6 +64,7 @@ def spike_trains(units: Units | None, shown: Sequence[Shown], place: str) -> tup
     for row in np.argsort(numbers, kind="stable").tolist():
         of_unit = f"{place}: unit {units.id[row]}"
         times_s = np.asarray(units["spike_times"][row], np.float64)
+        own_times_s = np.asarray(units[_OWN_CLOCK][row], np.float64) if _OWN_CLOCK in units.colnames else times_s
         intervals_s = _intervals(units, row, of_unit)
         n_negative += int((times_s < 0).sum())
         _check_ascending(times_s, of_unit)
@@ -68,9 +75,10 @@ def spike_trains(units: Units | None, shown: Sequence[Shown], place: str) -> tup
             if not _cover(met, stimulation):
                 incomplete.append(str(units.id[row]))
             first_s, last_s = max(stimulation.end_before_s, 0), stimulation.onset_after_s
-            near_s = times_s[(times_s >= first_s) & (times_s < last_s)]
+            is_taken = (times_s >= first_s) & (times_s < last_s) & _within(times_s, met)
+            taken_s = (own_times_s if stimulation.has_own_clock else times_s)[is_taken]
             with contract_errors_at(of_unit):
-                own_trains.append(SpikeTrain(numbers[row], near_s[_within(near_s, met)], labels[row]))
+                own_trains.append(SpikeTrain(numbers[row], taken_s, labels[row]))
     if n_negative:
         remarks.append(f"{n_negative} spike(s) before the clock's zero left out")
     for stimulation, own_trains, incomplete in zip(shown, trains, partly, strict=True):
