@@ -136,7 +136,7 @@ def test_which_axis_is_which(path, transposed):
     assert sta.values[0, 0, 2, 9] > 0.4
 
 
-@pytest.mark.parametrize(("session_id", "number"), [("3", 3), ("2024-a", 1), (None, 1)])
+@pytest.mark.parametrize(("session_id", "number"), [("3", 3), ("2024-a", 1), ("9" * 12, 1), (None, 1)])
 def test_the_number_of_the_sample(path, session_id, number):
     session = read(nwb.write(path, nwb.optical(), session_id=session_id))
     assert session.sample_number == number
@@ -212,9 +212,13 @@ def test_placeholders_are_refused_and_replaced_by_hand(path, timestamps, problem
     beside(path, '[[stimulations]]\nseries = "noise"\nframe_rate_hz = 59.9815\nonset_s = 1.5\n')
     (stimulation,) = read(path).stimulations
     assert (stimulation.frame_rate_hz, stimulation.onset_s) == (59.9815, 1.5)
+    assert "(a regular rate, from retina.nwb.toml)" in read(path).remarks[0]
     np.save(path.with_name("frames.npy"), np.append(JITTERED_S, 6.25))
     beside(path, '[[stimulations]]\nseries = "noise"\nframe_times = "frames.npy"\n')
-    assert read(path).stimulations[0].frame_edges_s.tolist() == [*JITTERED_S, 6.25]
+    session = read(path)
+    assert session.stimulations[0].frame_edges_s.tolist() == [*JITTERED_S, 6.25]
+    np.save(path.with_name("frames.npy"), np.append(JITTERED_S, 6.5))
+    assert read(path).source.sha256 != session.source.sha256
 
 
 @pytest.mark.parametrize("rate", [0.0, np.nan, np.inf, -60.0])
@@ -413,6 +417,7 @@ def test_bars_have_blocks_of_two_sizes(path):
     ("field_of_view", "problem"),
     [
         ((0.52, 0.39), "field_of_view is 0.52 x 0.39 m, which is no size on a retina"),
+        ((np.nan, 0.001), "field_of_view is nan x 0.001 m, which is no size on a retina"),
         ((0.0, 0.001), "field_of_view is 0 x 0.001 m, which is no size on a retina"),
         ((160e-6, 180e-6), "blocks of 10 x 15 um, whose sides are no multiples of a pixel"),
     ],
@@ -483,6 +488,7 @@ def test_a_movie_outside_the_file_is_refused(path):
         ('[[stimulations]]\nseries = "noise"\naxes = "xyt"', "axes is 'xyt', expected \"time, y, x\" or "),
         ('[[stimulations]]\nseries = "noise"\n[[stimulations]]\nseries = "noise"', "is there twice"),
         ('[[stimulations]]\nseries = "noise"\ngaps_s = []\nlongest_frame_s = 1', "gaps are given by gaps_s and by"),
+        ('[[stimulations]]\nseries = "noise"\ngaps_s = []', "gives gaps_s, but the series has a rate, expected frame"),
         ('[[stimulations]]\nseries = "noise"\nchannel = "red"', "channel is red, but the frames have no colours"),
     ],
 )  # fmt: skip
@@ -668,6 +674,7 @@ def test_what_was_exported_comes_back_the_same(path):
     got = read(nwb.exported(path, session))
     assert_same(got, session)
     assert not any("movie_hash" in remark for remark in got.remarks)
+    assert "at 59.9815 Hz from 1.65657 s (a regular rate, as exported)" in got.remarks[0]
 
 
 def test_frames_that_were_changed_since_are_told(path):
@@ -676,6 +683,17 @@ def test_frames_that_were_changed_since_are_told(path):
         data = file["stimulus/presentation/stimulation_2/data"]
         data[5, 3, 2] = -data[5, 3, 2]
     assert "its frames are not those that were exported (movie_hash differs)" in read(path).remarks[0]
+
+
+def test_a_table_of_ours_that_was_changed_is_named(path):
+    nwb.exported(path, exported_session())
+    with h5py.File(path, "a") as file:
+        table = file["processing/dj_neuron/dj_neuron_stimulations"]
+        table.attrs["colnames"] = [name for name in table.attrs["colnames"] if name != "pixel_size_um"]
+        del table["pixel_size_um"]
+    assert refusal(path) == (
+        "retina.nwb: table dj_neuron_stimulations cannot be read: 'pixel_size_um', expected it as dj-neuron wrote it"
+    )
 
 
 def test_what_was_exported_is_corrected_beside_the_file(path):

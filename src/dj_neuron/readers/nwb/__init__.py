@@ -65,7 +65,7 @@ class NwbReader:
         with warnings.catch_warnings(record=True) as caught, _no_other_errors(path):
             warnings.simplefilter("always")
             with pynwb.NWBHDF5IO(path, "r", load_namespaces=True) as io:
-                session = session_of(io.read(), path, sidecar, lambda: _sha256(path, sidecar.path), caught)
+                session = session_of(io.read(), path, sidecar, lambda: _sha256(path, sidecar.files), caught)
         yield session
 
 
@@ -91,13 +91,12 @@ def _no_other_errors(path: Path) -> Iterator[None]:
         raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}") from error
 
 
-def _sha256(path: Path, sidecar: Path) -> str:
-    """Of the file's bytes; with a file beside it, of both digests as in a recording folder."""
+def _sha256(path: Path, beside: list[Path]) -> str:
+    """Of the file's bytes; with files beside it, of all their digests as in a recording folder."""
     digests = {}
-    for one in (path, sidecar):
-        if one.is_file():
-            with one.open("rb") as file:
-                digests[one.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    if len(digests) == 1:
+    for one in (path, *beside):
+        with one.open("rb") as file:
+            digests[one.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if not beside:
         return digests[path.name]
     return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()

@@ -13,6 +13,7 @@ from dj_neuron.readers import contract_errors_at
 from dj_neuron.readers.hdf5_frames import Hdf5Frames, Hdf5Images, ImageFrames, IndexedFrames
 from dj_neuron.readers.movie_record import movie_of
 from dj_neuron.readers.nwb.sidecar import AXES, CHANNELS, GEOMETRY
+from dj_neuron.readers.nwb.timing import as_written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,12 +148,12 @@ def _sizes(
     if field_of_view is None:
         raise ReadError(f"{place}: no field_of_view tells how large the image was on the retina, {hint}")
     _, n_y, n_x = shape
-    width_m, height_m = (Fraction(str(length)) for length in field_of_view[:2])
-    if not (0 < width_m <= _WIDEST_RETINA_M and 0 < height_m <= _WIDEST_RETINA_M):
+    lengths_m = [as_written(length) for length in field_of_view[:2]]
+    if not all(0 < length <= _WIDEST_RETINA_M for length in lengths_m):
         raise ReadError(
-            f"{place}: field_of_view is {float(width_m):g} x {float(height_m):g} m, which is no size on a retina, "
-            f"{hint}"
+            f"{place}: field_of_view is {lengths_m[0]:g} x {lengths_m[1]:g} m, which is no size on a retina, {hint}"
         )
+    width_m, height_m = (Fraction(str(length)) for length in lengths_m)
     width_um, height_um = width_m * 10**6 / n_x, height_m * 10**6 / n_y
     if n_x != n_y and _near(width_m * n_x, height_m * n_y) and "axes" not in said:
         raise ReadError(
@@ -169,7 +170,7 @@ def _sizes(
     sizes = {"pixel_size_um": float(pixel_um), "block_width_px": blocks[0], "block_height_px": blocks[1]}
     return sizes, (
         f"blocks of {float(width_um):g} x {float(height_um):g} um, from field_of_view "
-        f"({float(width_m) * 1e6:g} x {float(height_m) * 1e6:g} um)"
+        f"({lengths_m[0] * 1e6:g} x {lengths_m[1] * 1e6:g} um)"
     )
 
 

@@ -11,7 +11,7 @@ from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
 from dj_neuron.readers.nwb.movies import is_movie, movie_of_series
 from dj_neuron.readers.nwb.own_tables import MODULE, said_of_session, said_of_stimulations
-from dj_neuron.readers.nwb.sidecar import GEOMETRY, REGULAR
+from dj_neuron.readers.nwb.sidecar import GEOMETRY, TIMING
 from dj_neuron.readers.nwb.timing import timing_of
 from dj_neuron.readers.nwb.units import TAKEN, Shown, spike_trains
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from dj_neuron.readers.nwb.sidecar import Sidecar
 
 _LONGEST_NOTE = 2000
-_TIMING = (*REGULAR, "frame_times", "last_frame_end_s", "gaps_s", "longest_frame_s", "frame_edges_s", "clock_offset_s")
+_LARGEST_NUMBER = 2**31 - 1
+_CLOCK = (*TIMING, "frame_edges_s", "clock_offset_s")
 
 
 class _Taken(NamedTuple):
@@ -99,8 +100,9 @@ def _who_and_when(
     sample_number = said.get("sample_number")
     if sample_number is None:
         session_id = (file.session_id or "").strip()
-        sample_number = int(session_id) if session_id.isascii() and session_id.isdigit() else 1
-        if not session_id.isdigit():
+        is_number = session_id.isascii() and session_id.isdigit() and int(session_id) <= _LARGEST_NUMBER
+        sample_number = int(session_id) if is_number else 1
+        if not is_number:
             remarks.append(
                 f"sample_number taken as 1; a session_id that is a number, or {sidecar.path.name}, would say"
             )
@@ -134,14 +136,13 @@ def _taken(file: NWBFile, sidecar: Sidecar, place: str) -> list[_Taken]:
 
 def _stimulation(series: TimeSeries, exported: dict[str, Any], sidecar: Sidecar, place: str) -> _Taken:
     beside = sidecar.stimulations.get(series.name, {})
-    replaced = [keys for keys in (_TIMING, GEOMETRY, ("black", "white")) if any(key in beside for key in keys)]
+    replaced = [keys for keys in (_CLOCK, GEOMETRY, ("black", "white")) if any(key in beside for key in keys)]
     said = {key: value for key, value in exported.items() if not any(key in keys for keys in replaced)} | beside
     movie, pixel_size_um, remarks = movie_of_series(series, said, sidecar, place)
     timing = timing_of(series, movie.n_frames, said, sidecar, place)
-    with contract_errors_at(place, "stimulation 1: "):
-        stimulation = Stimulation(
-            said.get("stimulation_number", 1), movie, pixel_size_um=pixel_size_um, **timing.fields
-        )
+    number = said.get("stimulation_number", 1)
+    with contract_errors_at(place, f"stimulation {number}: "):
+        stimulation = Stimulation(number, movie, pixel_size_um=pixel_size_um, **timing.fields)
     if "movie_hash" in said and not beside and said["movie_hash"] != movie.movie_hash:
         remarks.append("its frames are not those that were exported (movie_hash differs)")
     remark = (

@@ -32,7 +32,8 @@ CHANNELS = ("red", "green", "blue")
 
 REGULAR = ("frame_rate_hz", "onset_s")
 GEOMETRY = ("pixel_size_um", "block_width_px", "block_height_px")
-_EXPLICIT = ("frame_times", "last_frame_end_s", "gaps_s", "longest_frame_s")
+OF_MEASURED = ("last_frame_end_s", "gaps_s", "longest_frame_s")
+TIMING = (*REGULAR, "frame_times", *OF_MEASURED)
 
 _SESSION_KEYS = {
     "subject_name": NAME,
@@ -82,9 +83,10 @@ class Sidecar:
     stimulations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def is_there(self) -> bool:
-        """Whether it says anything."""
-        return bool(self.session or self.stimulations)
+    def files(self) -> list[Path]:
+        """The file itself and those it names, as far as they are there."""
+        named = [record["frame_times"] for record in self.stimulations.values() if "frame_times" in record]
+        return [path for path in (self.path, *(self.path.parent / name for name in named)) if path.is_file()]
 
     def hint(self, *keys: str) -> str:
         """Say how a person gives these keys of a stimulation."""
@@ -127,11 +129,11 @@ def read_sidecar(path: Path) -> Sidecar:
 
 def _check_timing(record: dict[str, Any], place: str) -> None:
     regular = [key for key in REGULAR if key in record]
-    explicit = [key for key in _EXPLICIT if key in record]
+    explicit = [key for key in ("frame_times", *OF_MEASURED) if key in record]
     if len(regular) == 1 or (regular and explicit):
         raise ReadError(
             f"{place}: timing is given by {', '.join(regular + explicit)}, expected {' and '.join(REGULAR)}, "
-            f"or any of {', '.join(_EXPLICIT)}"
+            f"or any of {', '.join(TIMING[len(REGULAR) :])}"
         )
     if "gaps_s" in record and "longest_frame_s" in record:
         raise ReadError(f"{place}: gaps are given by gaps_s and by longest_frame_s, expected one of them")

@@ -9,7 +9,7 @@ import numpy as np
 
 from dj_neuron.errors import ReadError
 from dj_neuron.readers.named_files import frame_edges_s
-from dj_neuron.readers.nwb.sidecar import REGULAR
+from dj_neuron.readers.nwb.sidecar import OF_MEASURED, REGULAR
 
 if TYPE_CHECKING:
     from pynwb.base import TimeSeries
@@ -57,13 +57,20 @@ def timing_of(series: TimeSeries, n_frames: int, said: dict[str, Any], sidecar: 
         If there is no rate, or timestamps cannot be when the frames came on the screen.
     """
     if "frame_rate_hz" in said:
-        return _regular(said["frame_rate_hz"], said["onset_s"], "the rate is not the series' own")
+        source = "as exported" if "clock_offset_s" in said else f"from {sidecar.path.name}"
+        return _regular(said["frame_rate_hz"], said["onset_s"], f"a regular rate, {source}")
     if "frame_edges_s" in said:
         return _from_edges(said["frame_edges_s"], said["gaps_s"], "measured frame times, as exported")
     if "frame_times" in said:
         times_s = frame_edges_s(sidecar.path.parent, said, n_frames, place, sidecar.path.name)
         return _measured(times_s[:-1], {"last_frame_end_s": times_s[-1], **said}, sidecar, place, "frame times")
     if series.rate is not None:
+        of_measured = [key for key in OF_MEASURED if key in said]
+        if of_measured:
+            raise ReadError(
+                f"{place}: {sidecar.path.name} gives {' and '.join(of_measured)}, but the series has a rate, expected "
+                "frame_times with it"
+            )
         rate_hz, onset_s = as_written(series.rate), as_written(series.starting_time or 0.0)
         if not (math.isfinite(rate_hz) and rate_hz > 0 and math.isfinite(onset_s)):
             raise ReadError(
