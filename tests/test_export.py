@@ -1,10 +1,13 @@
 """Exported tables say the same as the pipeline, to other programs."""
 
+import datetime
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 import dj_neuron
 from dj_neuron import queries
@@ -57,7 +60,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     path = tmp_path / "neurons.csv"
     export_neurons(path)
     path.write_text("mine")
-    with pytest.raises(ExportError, match=r"neurons.csv and .*dictionary.json exist\(s\) already"):
+    with pytest.raises(ExportError, match=r"neurons.csv and .*dictionary.json exist already"):
         export_neurons(path)
     assert path.read_text() == "mine"
     assert export_neurons(path, {"neuron_id": 1}, force=True) == 3
@@ -73,14 +76,52 @@ def test_what_cannot_be_written_is_said_and_nothing_is(tmp_path):
 
 
 def test_parquet_needs_pyarrow(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ExportError, match=r"writing .parquet needs pyarrow, which is not installed"):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ExportError, match=r"writing .parquet needs pyarrow, expected it installed"):
         export_neurons(tmp_path / "neurons.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_parquet_file_comes_back_as_it_was(tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
+def test_a_parquet_file_comes_back_as_it_was_with_types_and_units(tmp_path):
     path = tmp_path / "neurons.parquet"
     assert export_neurons(path) == 14
-    assert parquet.read_table(path).to_pylist() == queries.neuron_table()
+    table = parquet.read_table(path)
+    assert table.to_pylist() == queries.neuron_table()
+    types = {"int": "int64", "float": "double", "text": "string", "bool": "bool", "date": "date32[day]"}
+    for column in queries.neuron_columns():
+        field = table.schema.field(column.name)
+        assert str(field.type) == types[column.type], column.name
+        assert field.metadata[b"unit"].decode() == column.unit
+        assert field.metadata[b"meaning"].decode() == column.meaning
+
+
+def test_types_do_not_depend_on_what_is_known(tmp_path):
+    """Nothing was recorded twice and no estimate is a ridge one: columns of nothing but nulls keep their types."""
+    path = tmp_path / "neurons.parquet"
+    assert export_neurons(path, "n_spikes = 0") == 1
+    table = parquet.read_table(path)
+    for name, expected in {
+        "ridge_strength": "double",
+        "polarity": "int64",
+        "cut_by_edge": "bool",
+        "neuron_id": "int64",
+        "model": "string",
+    }.items():
+        assert str(table.schema.field(name).type) == expected
+    assert table["polarity"].null_count == 1
+    export_neurons(tmp_path / "none.parquet", "n_spikes < 0")
+    assert parquet.read_schema(tmp_path / "none.parquet") == table.schema
+
+
+@pytest.mark.parametrize("kind", ["embedded", "mysql"])
+def test_types_are_those_of_the_values_on_every_server(kind, data_dir, prefix, small_file, request):
+    config_file = request.getfixturevalue("mysql_config") if kind == "mysql" else None
+    with dj_neuron.connect(data_dir, config_file=config_file, prefix=prefix) as pipeline:
+        pipeline.ingest(small_file)
+        pipeline.compute(0.05, judge=False)
+        python = {"int": int, "float": float, "text": str, "bool": bool, "date": datetime.date}
+        types = {column.name: python[column.type] for column in queries.neuron_columns()}
+        for row in queries.neuron_table():
+            assert all(type(value) is types[name] for name, value in row.items() if value is not None)
+        assert list(types.values()).count(bool) == 3
+        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)

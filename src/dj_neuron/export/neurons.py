@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron import queries
+from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
+from dj_neuron.export.whole import refuse_existing, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,8 @@ def export_neurons(path: Path, restriction: Any = True, *, force: bool = False) 
     Parameters
     ----------
     path : Path
-        ``.csv`` (UTF-8, an empty field is what is not known) or ``.parquet``, which needs pyarrow.
+        ``.csv`` (UTF-8, an empty field is what is not known) or ``.parquet``, which needs pyarrow and holds the
+        unit and meaning of every column too.
     restriction
         Anything DataJoint takes; see :func:`dj_neuron.queries.neuron_table`.
     force : bool
@@ -48,42 +48,37 @@ def export_neurons(path: Path, restriction: Any = True, *, force: bool = False) 
     if path.suffix not in _FORMATS:
         raise ExportError(f"{path} ends in {path.suffix or 'nothing'}, expected {' or '.join(_FORMATS)}")
     write = _as_parquet if path.suffix == ".parquet" else _as_csv
-    there = [str(file) for file in (path, dictionary_path(path)) if file.exists()]
-    if there and not force:
-        raise ExportError(f"{' and '.join(there)} exist(s) already, expected new files, or to be told to replace them")
+    refuse_existing(path, dictionary_path(path), force=force)
     columns = queries.neuron_columns()
     rows = queries.neuron_table(restriction)
-    content = write([column.name for column in columns], rows)
-    meanings = json.dumps([asdict(column) for column in columns], indent=1).encode()
-    _replace(dictionary_path(path), meanings)
-    _replace(path, content)
+    with whole_file(dictionary_path(path)) as dictionary, whole_file(path) as table:
+        dictionary.write_text(json.dumps([asdict(column) for column in columns], indent=1), encoding="utf-8")
+        write(table, columns, rows)
     return len(rows)
 
 
-def _as_csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+def _as_csv(path: Path, columns: list[queries.NeuronColumn], rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [column.name for column in columns])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def _as_parquet(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+def _as_parquet(path: Path, columns: list[queries.NeuronColumn], rows: list[dict[str, Any]]) -> None:
     try:
         import pyarrow as pa  # noqa: PLC0415 - not needed for anything else
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError as error:
-        raise ExportError("writing .parquet needs pyarrow, which is not installed: expected .csv") from error
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({name: [row[name] for row in rows] for name in names}), buffer)
-    return buffer.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        raise ExportError(
+            "writing .parquet needs pyarrow, expected it installed (pip install 'dj-neuron[tables]'), or .csv"
+        ) from error
+    types = {"int": pa.int64(), "float": pa.float64(), "text": pa.string(), "bool": pa.bool_(), "date": pa.date32()}
+    schema = pa.schema(
+        pa.field(
+            column.name,
+            types[column.type],
+            metadata={"unit": column.unit, "meaning": column.meaning, "table": column.table},
+        )
+        for column in columns
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema.with_metadata({"written_by": f"dj-neuron {__version__}"})), path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     Row = dict[str, Any]
+
+ColumnType = Literal["int", "float", "text", "bool", "date"]
 
 _ESTIMATION_KEY = (*ID_COLUMNS, "strf_params_id")
 _STRF_KEY = (*_ESTIMATION_KEY, "neuron_id")
@@ -59,14 +61,16 @@ _MEANINGS = {  # of what the tables take from their parents, or name without a c
     "n_used": "spikes that count, at the delay where most do",
 }
 _CURVE = ("drive", "rate_hz", "rate_hz_se", "gain_hz", "slope", "offset")
+_OWN_UNITS = {"amplitude": "contrast", "bits_per_spike": "bit"}  # of names that do not end in their unit
 _UNITS = {"um2": "um^2", "um": "um", "s": "s", "hz": "Hz", "deg": "deg", "minutes": "min"}
 
 
 @dataclass(frozen=True)
 class NeuronColumn:
-    """One column of :func:`neuron_table`: its name, unit (empty for none), meaning, and the table it comes from."""
+    """One column of :func:`neuron_table`: name, type, unit (empty for none), meaning, and the table it comes from."""
 
     name: str
+    type: ColumnType
     unit: str
     meaning: str
     table: str
@@ -91,7 +95,8 @@ def neuron_columns() -> list[NeuronColumn]:
             meaning = _MEANINGS.get(name) or heading[name].comment
             if name.endswith("_se"):
                 meaning = f"standard error of {name.removesuffix('_se')}"
-            columns.setdefault(name, NeuronColumn(name, _unit(name), meaning, table.__name__))
+            of_column = _type(name, heading[name]), _unit(name)
+            columns.setdefault(name, NeuronColumn(name, *of_column, meaning, table.__name__))
     return list(columns.values())
 
 
@@ -221,8 +226,20 @@ def _is_measure(name: str) -> bool:
     return not name.endswith("_reason") and name not in {"axes", "model"}
 
 
+def _type(name: str, attribute: Any) -> ColumnType:
+    if name in _FLAGS:
+        return "bool"
+    if name == "n_used" or "int" in attribute.type:  # the one of several delays where most are used
+        return "int"
+    if "double" in attribute.type:
+        return "float"
+    return "date" if attribute.type == "date" else "text"
+
+
 def _unit(name: str) -> str:
     name = name.removesuffix("_se").removesuffix("_needed")
+    if name in _OWN_UNITS:
+        return _OWN_UNITS[name]
     return next((unit for suffix, unit in _UNITS.items() if name.endswith(f"_{suffix}") or name == suffix), "")
 
 
