@@ -74,8 +74,8 @@ class StoredMovie:
         n_frames, n_y, n_x = self.metadata["shape"]
         return n_frames, n_y, n_x
 
-    def load(self) -> Movie:
-        """Read the movie from its store: at once if it is small, else in slices as they are needed.
+    def load(self, *, lazy: bool = False) -> Movie:
+        """Read the movie from its store: at once if it is small and not `lazy`, else in slices as they are needed.
 
         Raises
         ------
@@ -83,9 +83,10 @@ class StoredMovie:
             If its object is missing or damaged; of a large movie, when the slice is read.
         """
         levels, frames = self.metadata["levels"], StoredFrames(self.metadata, self._backend)
+        at_once = not lazy and self.metadata["n_bytes"] <= IN_MEMORY_BYTES
         return Movie(
             shape=self.shape,
-            data=frames[:] if self.metadata["n_bytes"] <= IN_MEMORY_BYTES else frames,
+            data=frames[:] if at_once else frames,
             levels=None if levels is None else tuple(levels),
             block_size_px=tuple(self.metadata["block_size_px"]),
             screen_size_px=tuple(self.metadata["screen_size_px"]),

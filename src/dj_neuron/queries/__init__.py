@@ -11,6 +11,7 @@ from dj_neuron.queries.estimates import (
     strfs,
     strfs_of,
 )
+from dj_neuron.queries.estimations import Computation, Estimation, computations, estimations
 from dj_neuron.queries.jobs import JobErrors, job_errors
 from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headings, preview, table_classes, tables
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
@@ -24,11 +25,21 @@ from dj_neuron.queries.neuron_page import (
     neuron_page,
     parameter_rows,
 )
-from dj_neuron.queries.recordings import SessionInfo, StimulationInfo, recordings, stimulation_infos, totals
+from dj_neuron.queries.recordings import (
+    SessionInfo,
+    StimulationInfo,
+    recordings,
+    session,
+    session_keys,
+    stimulation_infos,
+    totals,
+)
 from dj_neuron.queries.state import state_of
 
 __all__ = [
     "PAGE_COLUMNS",
+    "Computation",
+    "Estimation",
     "JobErrors",
     "NeuronColumn",
     "NeuronQuery",
@@ -38,9 +49,11 @@ __all__ = [
     "TableInfo",
     "Tier",
     "best_neurons",
+    "computations",
     "counts",
     "covariances",
     "default_parameters",
+    "estimations",
     "foreign_keys",
     "job_errors",
     "join_delays",
@@ -56,6 +69,8 @@ __all__ = [
     "preview",
     "receptive_fields",
     "recordings",
+    "session",
+    "session_keys",
     "state_of",
     "stimulation",
     "stimulation_ids",

@@ -58,14 +58,14 @@ def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
     return [stimulation_id_of(key) for key in keys]
 
 
-def stimulation(stimulation_id: StimulationId) -> Stimulation:
-    """Load one stimulation with its movie and spikes."""
+def stimulation(stimulation_id: StimulationId, *, lazy: bool = False) -> Stimulation:
+    """Load one stimulation with its spikes and its movie, which stays in the store if it is large or `lazy`."""
     key = _key(stimulation_id)
     row = (experiment.Stimulation() * experiment.Movie() & key).fetch1()
     trains = (experiment.SpikeTrain() * experiment.Neuron() & key).to_dicts(order_by="neuron_id")
     return Stimulation(
         stimulation_number=row["stimulation_number"],
-        movie=row["frames"].load(),
+        movie=row["frames"].load(lazy=lazy),
         frame_rate_hz=row["frame_rate_hz"],
         onset_s=row["onset_s"],
         pixel_size_um=row["pixel_size_um"],

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron._datajoint import dj
+from dj_neuron.contracts import Session, Source
+from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment, receptive_field
-from dj_neuron.queries.estimates import n_spikes, stimulation_id_of
+from dj_neuron.queries.estimates import n_spikes, stimulation, stimulation_id_of, stimulation_ids
 
 if TYPE_CHECKING:
     import datetime
@@ -86,6 +88,32 @@ def recordings(*, offset: int = 0, limit: int | None = None) -> list[SessionInfo
         )
         for row in sessions
     ]
+
+
+def session_keys(restriction: Any = True) -> list[dict[str, Any]]:
+    """Give the keys of sessions, in their order.
+
+    Raises
+    ------
+    PipelineError
+        If `restriction` is no condition on sessions.
+    """
+    try:
+        found: list[dict[str, Any]] = (experiment.Session() & restriction).keys(order_by="KEY")
+    except dj.DataJointError as error:
+        raise PipelineError(f"{restriction!r} is no condition on sessions: {error.args[0]}") from error
+    return found
+
+
+def session(key: dict[str, Any]) -> Session:
+    """Give the session of a key as it was ingested, its movies in the store."""
+    row = (experiment.Session() * experiment.Subject() & key).fetch1()
+    return Session(
+        **{name: row[name] for name in _SESSION},
+        stimulations=tuple(stimulation(one, lazy=True) for one in stimulation_ids(key)),
+        source=Source(row["source_file"], row["source_sha256"], row["reader"]),
+        **{name: row[name] for name in ("species", "subject_description", "note")},
+    )
 
 
 def stimulation_infos(restriction: Any = True) -> list[StimulationInfo]:

@@ -1,0 +1,77 @@
+"""What NWB wants to know about a session and the tables do not hold: a small TOML file says it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dj_neuron.errors import ExportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OF_SUBJECT = ("species", "sex", "age", "strain", "genotype")
+_OF_FILE = ("experimenter", "lab", "institution", "experiment_description", "keywords", "related_publications")
+_LISTS = ("experimenter", "keywords", "related_publications")
+_RATE = "sampling_rate_hz"
+
+
+@dataclass(frozen=True)
+class About:
+    """What is said about all exported sessions.
+
+    Attributes
+    ----------
+    subject, file : dict
+        By the names that PyNWB's ``Subject`` and ``NWBFile`` have for it.
+    resolution_s : float, optional
+        Smallest difference between spike times.
+    """
+
+    subject: dict[str, str] = field(default_factory=dict)
+    file: dict[str, str | list[str]] = field(default_factory=dict)
+    resolution_s: float | None = None
+
+
+def read_about(path: Path) -> About:
+    """Read a TOML file of ``species sex age strain genotype experimenter lab institution ...``, all optional.
+
+    Raises
+    ------
+    ExportError
+        If it is not TOML, or a key or value is not as expected.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExportError(f'{path} is not TOML: {error}, expected lines like species = "Mus musculus"') from error
+    known = (*_OF_SUBJECT, *_OF_FILE, _RATE)
+    for name, value in told.items():
+        if name not in known:
+            raise ExportError(f"{path} names {name}, expected only {', '.join(known)}")
+        _check(path, name, value)
+    return About(
+        subject={name: told[name] for name in _OF_SUBJECT if name in told},
+        file={name: told[name] for name in _OF_FILE if name in told},
+        resolution_s=1 / told[_RATE] if _RATE in told else None,
+    )
+
+
+def _check(path: Path, name: str, value: Any) -> None:
+    if name == _RATE:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+        expected = "a positive number"
+    elif name in _LISTS:
+        fits = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        expected = "a list of texts"
+    else:
+        fits = isinstance(value, str) and value != ""
+        expected = "a text"
+    if fits and name == "sex":
+        fits, expected = value in {"M", "F", "O", "U"}, '"M", "F", "O" (other) or "U" (unknown)'
+    if fits and name == "age":
+        fits, expected = re.match(r"P(\d|T\d)", value) is not None, 'a duration such as "P60D" or "P8W"'
+    if not fits:
+        raise ExportError(f"{path}: {name} is {value!r}, expected {expected}")
