@@ -7,45 +7,25 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dj_neuron import __version__
 from dj_neuron.cli_db import db
+from dj_neuron.cli_export import export
+from dj_neuron.cli_options import FILE as _FILE
+from dj_neuron.cli_options import Options as _Options
+from dj_neuron.cli_options import json_option as _json_option
+from dj_neuron.cli_options import say as _say
 from dj_neuron.errors import DjNeuronError, is_from_the_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
 
     from dj_neuron.connection import DelayRange, Pipeline
-
-_FILE = click.Path(path_type=Path)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
-
-
-class _Options:
-    """The options before the verb."""
-
-    def __init__(self, data_dir: Path | None, config: Path | None, prefix: str | None) -> None:
-        self.data_dir, self.config, self.prefix = data_dir, config, prefix
-
-    @contextmanager
-    def pipeline(self) -> Iterator[Pipeline]:
-        """Open the pipeline and say which database it is in."""
-        from dj_neuron.connection import connect
-
-        with connect(self.data_dir, config_file=self.config, prefix=self.prefix) as pipeline:
-            _say(f"database: {pipeline.database.description}")
-            yield pipeline
-
-
-def _say(line: str) -> None:
-    """Tell the person, apart from what the verb prints for programs."""
-    click.echo(line, err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -354,33 +334,7 @@ def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
         pipeline.explore(host, port, ready=ready)
 
 
-@cli.group()
-def export() -> None:
-    """Write results to files for other programs."""
-
-
-@export.command(name="neurons")
-@click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace FILE and its dictionary.")
-@click.option("--where", help="Only some neurons, such as 'sample_number = 2'.")
-@_json_option
-@click.pass_obj
-def export_neurons(options: _Options, file: Path, force: bool, where: str | None, as_json: bool) -> None:
-    """Write all measures to FILE, one row per neuron, stimulation and parameter rows.
-
-    FILE ends in .csv or .parquet (which needs pyarrow). What every column means, and its unit, goes to
-    FILE.dictionary.json.
-    """
-    from dj_neuron.export.neurons import dictionary_path
-    from dj_neuron.export.neurons import export_neurons as write
-
-    with options.pipeline():
-        n_rows = write(file, where or True, force=force)
-    if as_json:
-        found = {"file": str(file), "dictionary": str(dictionary_path(file)), "n_rows": n_rows}
-        click.echo(json.dumps(found, indent=2))
-        return
-    click.echo(f"{n_rows} rows in {file}, its columns explained in {dictionary_path(file)}")
+cli.add_command(export)
 
 
 cli.add_command(db)

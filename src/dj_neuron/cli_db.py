@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-_FILE = click.Path(path_type=Path)
+from dj_neuron.cli_options import FILE, Options, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _IN_WORDS = {"True": "yes", "False": "no", "None": "-"}
 
 
@@ -19,16 +22,16 @@ def db() -> None:
     """Look after the database: the embedded server, copies, older tables."""
 
 
-def _server(options: Any) -> Any:
+def _server(options: Options) -> Any:
     from dj_neuron.embedded import EmbeddedServer, default_data_dir
 
     return EmbeddedServer((options.data_dir or default_data_dir()).expanduser().resolve())
 
 
 @db.command(name="status")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+@json_option
 @click.pass_obj
-def status(options: Any, as_json: bool) -> None:
+def status(options: Options, as_json: bool) -> None:
     """Print whether the embedded server runs, since when and for how many."""
     found = asdict(_server(options).status())
     if as_json:
@@ -41,7 +44,7 @@ def status(options: Any, as_json: bool) -> None:
 @db.command(name="stop")
 @click.option("--force", is_flag=True, help="Even if other processes use it.")
 @click.pass_obj
-def stop(options: Any, force: bool) -> None:
+def stop(options: Options, force: bool) -> None:
     """Stop the embedded server."""
     server = _server(options)
     was_running = server.is_running()
@@ -51,17 +54,17 @@ def stop(options: Any, force: bool) -> None:
 
 @db.command(name="path")
 @click.pass_obj
-def path(options: Any) -> None:
+def path(options: Options) -> None:
     """Print the data folder."""
     click.echo(_server(options).data_dir)
 
 
 @db.command(name="copy")
-@click.option("--to-data-dir", type=_FILE, help="As --data-dir: where the copy's arrays go.")
-@click.option("--to-config", type=_FILE, help='As --config: JSON file of a server, or "embedded".')
+@click.option("--to-data-dir", type=FILE, help="As --data-dir: where the copy's arrays go.")
+@click.option("--to-config", type=FILE, help='As --config: JSON file of a server, or "embedded".')
 @click.option("--to-prefix", help="As --prefix.")
 @click.pass_obj
-def copy(options: Any, to_data_dir: Path | None, to_config: Path | None, to_prefix: str | None) -> None:
+def copy(options: Options, to_data_dir: Path | None, to_config: Path | None, to_prefix: str | None) -> None:
     """Copy the pipeline into another database, which must hold nothing under that prefix.
 
     The options before the verb say from where, those after it to where, and mean the same. Everything goes over, rows
@@ -95,7 +98,7 @@ def _show(table: str, n_done: int, n_rows: int) -> None:
 
 @db.command(name="upgrade")
 @click.pass_obj
-def upgrade(options: Any) -> None:
+def upgrade(options: Options) -> None:
     """Make the tables of an older dj-neuron those of this one; make a backup before.
 
     An upgrade that was interrupted is taken up again by the next one.

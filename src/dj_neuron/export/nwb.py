@@ -66,7 +66,8 @@ def export_nwb(
             f"writing NWB needs the package {error.name}, expected it installed: pip install 'dj-neuron[nwb]'"
         ) from error
     files = {folder / _file_name(key): key for key in queries.session_keys(restriction)}
-    refuse_existing(*files, force=force)
+    if folder.exists():
+        refuse_existing(*files, force=force)
     folder.mkdir(parents=True, exist_ok=True)
     for path, key in files.items():
         with whole_file(path) as partial:

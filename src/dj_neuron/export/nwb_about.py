@@ -45,6 +45,8 @@ def read_about(path: Path) -> About:
     """
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror}, expected a TOML file") from error
     except ValueError as error:
         raise ExportError(f'{path} is not TOML: {error}, expected lines like species = "Mus musculus"') from error
     known = (*_OF_SUBJECT, *_OF_FILE, _RATE)

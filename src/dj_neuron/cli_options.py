@@ -1,0 +1,38 @@
+"""What the verbs of the command line share."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dj_neuron.connection import Pipeline
+
+FILE = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+
+class Options:
+    """The options before the verb."""
+
+    def __init__(self, data_dir: Path | None, config: Path | None, prefix: str | None) -> None:
+        self.data_dir, self.config, self.prefix = data_dir, config, prefix
+
+    @contextmanager
+    def pipeline(self) -> Iterator[Pipeline]:
+        """Open the pipeline and say which database it is in."""
+        from dj_neuron.connection import connect
+
+        with connect(self.data_dir, config_file=self.config, prefix=self.prefix) as pipeline:
+            say(f"database: {pipeline.database.description}")
+            yield pipeline
+
+
+def say(line: str) -> None:
+    """Tell the person, apart from what the verb prints for programs."""
+    click.echo(line, err=True)
