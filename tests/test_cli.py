@@ -137,8 +137,21 @@ def test_neurons_are_exported_once_unless_forced(run, folder):
     assert len(lines) == 7
     assert lines[0].startswith("subject_name,session_date,sample_number,stimulation_number,neuron_id")
     again = run("export", "neurons", "neurons.csv", exit_code=2)
-    assert "exist(s) already" in again.stderr
+    assert "exist already" in again.stderr
     assert "28 rows in neurons.csv" in run("export", "neurons", "neurons.csv", "--force").stdout
+
+
+@pytest.mark.usefixtures("built")
+def test_strfs_and_sessions_are_exported(run, folder):
+    found = json.loads(run("export", "strfs", "strfs.npz", "--where", "neuron_id = 1", "--json").stdout)
+    assert found["file"] == "strfs.npz"
+    assert found["groups"][0] == "WT_small_20200301_sample1_stimulation1_params1"
+    assert "6 group(s) in strfs.zarr" in run("export", "strfs", "strfs.zarr").stdout
+    (folder / "about.toml").write_text('age = "P60D"')
+    done = run("export", "nwb", "nwb", "--about", "about.toml", "--where", "sample_number = 1", "--json")
+    files = [Path(file) for file in json.loads(done.stdout)]
+    assert [file.name for file in sorted((folder / "nwb").iterdir())] == [file.name for file in files]
+    assert [f"wrote {file}" in done.stderr for file in files] == [True, True]
 
 
 @pytest.mark.usefixtures("built")
@@ -164,6 +177,9 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("figures", "--out", "x", "--where", "sample_number =="), "is no condition on stimulations"),
         (("export", "neurons", "x.xlsx"), "expected .csv or .parquet"),
         (("export", "neurons", "x.csv", "--where", "nonsense here"), "is no condition on neurons"),
+        (("export", "strfs", "x.mat"), "expected .npz or .zarr"),
+        (("export", "nwb", "x", "--where", "nonsense here"), "is no condition on sessions"),
+        (("export", "nwb", "x", "--about", "nowhere.toml"), "nowhere.toml cannot be read"),
         (("ingest", "nowhere.pkl"), "nowhere.pkl"),
         (("compute", "--delays", "0.1"), "expected FIRST:LAST"),
         (("compute", "--delays", "0.3:0.1"), "expected the first to be at most the last"),

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pynwb
 import pytest
 from pyarrow import parquet
 
@@ -13,6 +14,7 @@ import dj_neuron
 from dj_neuron import queries
 from dj_neuron.errors import ExportError, PipelineError
 from dj_neuron.export.neurons import dictionary_path, export_neurons
+from dj_neuron.export.nwb import export_nwb
 
 pytestmark = pytest.mark.usefixtures("computed")
 
@@ -111,6 +113,27 @@ def test_types_do_not_depend_on_what_is_known(tmp_path):
     assert table["polarity"].null_count == 1
     export_neurons(tmp_path / "none.parquet", "n_spikes < 0")
     assert parquet.read_schema(tmp_path / "none.parquet") == table.schema
+
+
+def test_measures_in_nwb_are_those_of_the_table(tmp_path):
+    (file,) = export_nwb(tmp_path, {"sample_number": 2})
+    with pynwb.NWBHDF5IO(file, "r") as io:
+        tables = io.read().processing["dj_neuron"]
+        found, said = (tables[name].to_dataframe() for name in ("dj_neuron_measures", "dj_neuron_computations"))
+        described = {name: tables["dj_neuron_measures"][name].description for name in ("centre_x_um", "polarity")}
+    rows = queries.neuron_table({"sample_number": 2})
+    assert len(found) == len(rows) == 8
+    for column in queries.neuron_columns()[3:]:
+        unknown = {"text": "", "bool": -1}.get(column.type, np.nan)
+        expected = [unknown if row[column.name] is None else row[column.name] for row in rows]
+        np.testing.assert_array_equal(found[column.name].to_numpy(), np.array(expected), err_msg=column.name)
+    assert described == {
+        "centre_x_um": "um from the left of the screen [um]; NaN where not known",
+        "polarity": "1 ON, -1 OFF, the sign of the lobe nearest to the spike; NaN where not known",
+    }
+    tested = said[said.table_name == "Significance"].iloc[0]
+    assert (tested.seed, tested.code_version) == (1, dj_neuron.__version__)
+    assert tested.parameters.endswith("SignificanceParams 1: n_shifts = 1000, alpha = 0.05, seed = 1")
 
 
 @pytest.mark.parametrize("kind", ["embedded", "mysql"])

@@ -55,7 +55,7 @@ def export_nwb(
     Raises
     ------
     ExportError
-        If PyNWB is not installed, or a file is there; nothing is written then.
+        If PyNWB is not installed, a file is there, or no session meets `restriction`; nothing is written then.
     PipelineError
         If `restriction` is no condition on sessions.
     """
@@ -66,6 +66,8 @@ def export_nwb(
             f"writing NWB needs the package {error.name}, expected it installed: pip install 'dj-neuron[nwb]'"
         ) from error
     files = {folder / _file_name(key): key for key in queries.session_keys(restriction)}
+    if not files:
+        raise ExportError("no session meets the condition, expected at least one to write")
     if folder.exists():
         refuse_existing(*files, force=force)
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def export_strfs(path: Path, restriction: Any = True, *, force: bool = False) ->
     Parameters
     ----------
     path : Path
-        ``.npz``, which NumPy reads, or ``.zarr``, which xarray reads, and which needs xarray and zarr.
+        ``.npz``, which NumPy reads, or ``.zarr``, which xarray and zarr read, and which needs zarr.
     restriction
         Anything DataJoint takes, on stimulations, neurons, parameters and peaks.
     force : bool
@@ -173,7 +173,7 @@ def _need_zarr() -> None:
 
 def _is_ours(path: Path) -> bool:
     attributes = path / ".zattrs"
-    return attributes.is_file() and '"written_by": "dj-neuron ' in attributes.read_text(encoding="utf-8")
+    return attributes.is_file() and "written_by" in json.loads(attributes.read_text(encoding="utf-8"))
 
 
 def _write_zarr(path: Path, found: Iterable[tuple[str, Estimation]]) -> list[str]:
