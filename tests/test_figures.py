@@ -148,6 +148,13 @@ def test_scale_bar_is_a_round_length_drawn_to_scale(width_um, expected_um):
     assert x[1] - x[0] == pytest.approx(expected_um / width_um)
 
 
+def test_a_narrow_panel_far_from_the_corner_has_no_more_ticks_than_room():
+    ax = new_axes()
+    ax.set_xlim(4100, 4940)
+    style.micrometre_ticks(ax, 1.2, 1.2)
+    assert [tick for tick in ax.get_xticks() if 4100 <= tick <= 4940] == [4500]
+
+
 def test_on_is_warm_off_is_cold_and_zero_is_neutral():
     assert is_warm(style.CONTRAST_MAP(1.0)[:3])
     assert is_cold(style.CONTRAST_MAP(0.0)[:3])

@@ -14,9 +14,10 @@ from dj_neuron.figures.field_course import draw_field_course
 from dj_neuron.figures.growth import draw_growth
 from dj_neuron.figures.measures_table import draw_measures
 from dj_neuron.figures.nonlinearity import draw_nonlinearity
-from dj_neuron.figures.panel_grid import moved_inside
+from dj_neuron.figures.null_maxima import draw_null_maxima
 from dj_neuron.figures.space_time import draw_space_time, mark_space_time
-from dj_neuron.figures.spatial_map import draw_spatial_map, window_um
+from dj_neuron.figures.spatial_map import draw_spatial_map, view_um
+from dj_neuron.figures.spatial_profile import draw_spatial_profile
 from dj_neuron.figures.strf_panels import draw_strf_frame, mark_frame
 from dj_neuron.figures.time_course import draw_time_course
 from dj_neuron.pictures.marks import peak_of
@@ -24,14 +25,18 @@ from dj_neuron.pictures.words import check_same_neuron, marks_text
 from dj_neuron.strf.time_course import BIPHASIC_INDEX_FORMULA
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
 
-_SHEET_IN = (11.0, 8.6)
+_SHEET_IN = (11.0, 11.4)
 _LEFT_IN, _RIGHT_IN = 0.7, 10.75
 _STRIP_PANELS = 7
-_STRIP_BOTTOM_IN, _STRIP_HEIGHT_IN, _STRIP_WIDTH_IN = 6.5, 1.25, 9.2
+_STRIP_BOTTOM_IN, _STRIP_HEIGHT_IN, _STRIP_WIDTH_IN = 9.3, 1.25, 9.2
 _PLOT_IN = (2.75, 2.05)
-_STRIP_MARGIN = 1.8  # times the region of the field
+_COLUMNS_IN, _ROWS_IN = (_LEFT_IN, 4.4), (6.42, 3.57, 0.72)
 _TIMES_PEAK = 3.0  # the strip reaches this far back, where the rebound is over
 _FOOT = (
     "± standard error; σ of the fitted Gaussian; micrometres from the top left corner of the screen; "
@@ -40,7 +45,7 @@ _FOOT = (
 
 
 def receptive_field_picture(strf: Strf, field: ReceptiveFieldResult) -> Figure:
-    """Put STRF, map, time course, nonlinearity, sufficiency and all measures of a neuron on one sheet.
+    """Put STRF, map and its profile, time course, test, nonlinearity, sufficiency and all measures on one sheet.
 
     Parameters
     ----------
@@ -59,19 +64,25 @@ def receptive_field_picture(strf: Strf, field: ReceptiveFieldResult) -> Figure:
     left = _LEFT_IN / _SHEET_IN[0]
     style.head(figure, left, strf.label, f"{style.spikes_text(strf)}; {marks_text(field, strf)}")
     _draw_strip(figure, strf, field)
-    for place, title, draw in (
-        ((_LEFT_IN, 3.62), "map", draw_spatial_map),
-        ((4.4, 3.62), "time course", lambda field, ax: draw_field_course(field, strf.frame_rate_hz, ax)),
-        ((_LEFT_IN, 0.72), "nonlinearity, held-out time", draw_nonlinearity),
-        ((4.4, 0.72), "length of the recording", draw_growth),
-    ):
+    plots: tuple[tuple[str, Callable[[ReceptiveFieldResult, Axes], Axes]], ...] = (
+        ("map", draw_spatial_map),
+        (
+            "mean of the map along the fitted axes" if field.axes == "xy" else "profile around the centre",
+            draw_spatial_profile,
+        ),
+        ("time course", lambda field, ax: draw_field_course(field, strf.frame_rate_hz, ax)),
+        ("test of chance", draw_null_maxima),
+        ("nonlinearity, held-out time", draw_nonlinearity),
+        ("length of the recording", draw_growth),
+    )
+    for place, (title, draw) in zip(((x, y) for y in _ROWS_IN for x in _COLUMNS_IN), plots, strict=True):
         ax = style.axes_in(figure, *place, *_PLOT_IN)
         draw(field, ax)
         figure.text(
             place[0] / _SHEET_IN[0], (place[1] + _PLOT_IN[1] + 0.2) / _SHEET_IN[1], title, fontsize=style.LABEL_PT,
             weight="bold", color=style.INK,
         )  # fmt: skip
-    draw_measures(field, style.axes_in(figure, 7.75, 0.72, _RIGHT_IN - 7.75, 5.06))
+    draw_measures(field, style.axes_in(figure, 7.75, 0.72, _RIGHT_IN - 7.75, _ROWS_IN[0] + _PLOT_IN[1] + 0.17 - 0.72))
     figure.text(left, 0.1 / _SHEET_IN[1], _FOOT, fontsize=style.SMALL_PT, color=style.CONTROL, va="bottom")
     return figure
 
@@ -111,7 +122,7 @@ def _draw_strip(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None
 def _draw_frames(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> None:
     chosen = strip_delays(strf, _STRIP_PANELS)
     pitch_in = _STRIP_WIDTH_IN / max(len(chosen), 4)
-    left, right, top, bottom = _view_um(field)
+    left, right, top, bottom = view_um(field)
     width_um, height_um = right - left, bottom - top
     width_in = min(pitch_in - 0.12, _STRIP_HEIGHT_IN * width_um / height_um)
     height_in = width_in * height_um / width_um
@@ -128,12 +139,3 @@ def _draw_frames(figure: Figure, strf: Strf, field: ReceptiveFieldResult) -> Non
         if number:
             style.label_axes(ax)
             ax.tick_params(labelleft=False, labelbottom=False)
-
-
-def _view_um(field: ReceptiveFieldResult) -> tuple[float, float, float, float]:
-    """Give left, right, top and bottom of what the strip shows: the field and its surroundings, else the screen."""
-    width_um, height_um = field.extent_um
-    if not field.has_field:
-        return 0.0, width_um, 0.0, height_um
-    left, right, top, bottom = window_um(field, _STRIP_MARGIN)
-    return *moved_inside(left, right, width_um), *moved_inside(top, bottom, height_um)

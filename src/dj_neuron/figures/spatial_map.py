@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from dj_neuron.figures import style
 from dj_neuron.figures.field_marks import SIGMA_STYLES, draw_fit, halo
+from dj_neuron.figures.panel_grid import moved_inside
 from dj_neuron.pictures.words import measure, polarity_of, reason_of, sign_of, wrapped
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _MARGIN = 1.15  # around the region of the field
+_VIEW_MARGIN = 1.8
 _CURVE_POINTS = 400
 
 
@@ -109,6 +111,15 @@ def window_um(field: ReceptiveFieldResult, margin: float) -> tuple[float, float,
     half_um = min(margin * max(right - left, bottom - top), max(field.extent_um)) / 2
     x_um, y_um = (left + right) / 2, (top + bottom) / 2
     return x_um - half_um, x_um + half_um, y_um - half_um, y_um + half_um
+
+
+def view_um(field: ReceptiveFieldResult) -> tuple[float, float, float, float]:
+    """Give left, right, top and bottom of a field and its surroundings on the screen; the screen without a field."""
+    width_um, height_um = field.extent_um
+    if not field.has_field:
+        return 0.0, width_um, 0.0, height_um
+    left, right, top, bottom = window_um(field, _VIEW_MARGIN)
+    return *moved_inside(left, right, width_um), *moved_inside(top, bottom, height_um)
 
 
 def _draw_profile(field: ReceptiveFieldResult, ax: Axes) -> None:

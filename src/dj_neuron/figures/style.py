@@ -23,6 +23,7 @@ from dj_neuron.pictures.colours import (
     NO_DATA,
     OFF,
     ON,
+    OTHER,
     STIMULUS,
     SUPPRESSIVE,
     polarity_colour,
@@ -49,6 +50,7 @@ __all__ = [
     "NO_DATA",
     "OFF",
     "ON",
+    "OTHER",
     "SMALL_PT",
     "STIMULUS",
     "SUPPRESSIVE",
@@ -124,8 +126,8 @@ def head(figure: Figure, left: float, title: str, subtitle: str) -> None:
 
 def micrometre_ticks(ax: Axes, width_in: float, height_in: float) -> None:
     """Round numbers on both axes, no more than a panel of this size has room for."""
-    ax.xaxis.set_major_locator(MaxNLocator(max(1, int(width_in / 0.5)), steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(max(1, int(height_in / 0.3)), steps=[1, 2, 5, 10]))
+    for axis, n_most in ((ax.xaxis, width_in / 0.4), (ax.yaxis, height_in / 0.3)):
+        axis.set_major_locator(MaxNLocator(max(1, int(n_most)), steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
 def contrast_bar(mappable: ScalarMappable, label: str, *, ax: Axes | None = None, cax: Axes | None = None) -> Axes:

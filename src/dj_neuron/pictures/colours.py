@@ -18,6 +18,7 @@ NO_DATA = "#e6e6e6"
 HATCH = "#cfcfcf"
 EXCITATORY = "#1b7837"
 SUPPRESSIVE = "#762a83"
+OTHER = "#b35806"  # the second of two
 STIMULUS = "#f3ead6"
 
 
