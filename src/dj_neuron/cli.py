@@ -120,7 +120,7 @@ sigma from the true one
 polarity is right in {fields.n_polarities_right} of {fields.n_polarities} where it was measured
 {fields.n_coordinates_near} of {fields.n_coordinates} coordinates of fitted centres lie within two standard errors of \
 the true ones (95 % expected)
-{report.n_pictures} pictures in {report.figures_dir}
+{report.n_pictures} pictures in {report.figures_dir}, all of them in report.html there
 
 Try next:
   {again} tables
@@ -303,16 +303,30 @@ def status(options: _Options, as_json: bool) -> None:
 @click.option("--best", type=click.IntRange(0), default=1, show_default=True, help="Neurons per stimulation.")
 @click.option("--neuron", type=int, multiple=True, help="Draw these neurons instead of the best; repeatable.")
 @click.option("--where", help="Only some stimulations, such as 'sample_number = 2'.")
+@click.option(
+    "--format", "formats", type=click.Choice(["png", "pdf", "svg"]), multiple=True, default=["png"], show_default=True,
+    help="Of the picture files; repeatable.",
+)  # fmt: skip
 @click.pass_obj
-def figures(options: _Options, out: Path, best: int, neuron: tuple[int, ...], where: str | None) -> None:
-    """Draw every picture into a clean folder.
+def figures(
+    options: _Options,
+    out: Path,
+    best: int,
+    neuron: tuple[int, ...],
+    where: str | None,
+    formats: tuple[str, ...],
+) -> None:
+    """Draw every picture into a clean folder, and a report that leads through them.
 
-    The table diagram, and per stimulation the spike raster, movie stills, and for the best neurons the STRF at
-    all delays with its time course.
+    The table diagram, and per stimulation the spike raster, movie stills, mosaic and overview, and for the best
+    neurons the STRF at all delays, its time course and a sheet with the receptive field; where a neuron has several
+    estimates, they are compared. report.html holds all of it, with tables, and opens offline.
     """
     with options.pipeline() as pipeline:
-        pictures = pipeline.figures(out, n_best=best, neuron_ids=neuron, restriction=where or True, progress=_say)
-    click.echo(f"{len(pictures)} pictures in {out}")
+        pictures = pipeline.figures(
+            out, n_best=best, neuron_ids=neuron, restriction=where or True, formats=formats, progress=_say
+        )
+    click.echo(f"{len(pictures)} pictures in {out}, all of them in {out / 'report.html'}")
 
 
 @cli.command()

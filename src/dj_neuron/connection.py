@@ -239,14 +239,18 @@ class Pipeline:
         n_best: int = 1,
         neuron_ids: Collection[int] = (),
         restriction: Any = True,
+        formats: Collection[str] = ("png",),
         progress: Callable[[str], None] | None = None,
     ) -> list[Path]:
-        """Draw every picture into a clean folder; see :func:`dj_neuron.figures.gallery.draw_gallery`."""
+        """Draw every picture and a report into a clean folder; see :func:`dj_neuron.figures.gallery.draw_gallery`."""
         self._check_open()
         # matplotlib is a second of import time that only pictures are worth
         from dj_neuron.figures.gallery import draw_gallery  # noqa: PLC0415
 
-        return draw_gallery(out_dir, n_best=n_best, neuron_ids=neuron_ids, restriction=restriction, progress=progress)
+        return draw_gallery(
+            out_dir, n_best=n_best, neuron_ids=neuron_ids, restriction=restriction, formats=formats,
+            database=self._database.description, progress=progress,
+        )  # fmt: skip
 
     def explore(
         self,

@@ -69,7 +69,7 @@ def draw_raster(stimulation: Stimulation, ax: Axes) -> Axes:
     rows = range(0, n_rows, every)
     ax.set_yticks(list(rows), labels=[str(trains[row].neuron_id) for row in rows])
     for row in rows:
-        rate = _rate_text(trains[row], onset_s, end_s)
+        rate = _rate_text(rate_hz(trains[row], onset_s, end_s))
         _beside(ax, rate, (1, row), ax.get_yaxis_transform(), va="center", color=style.INK)
     _beside(ax, "Hz", (1, 1.005), ax.transAxes, va="bottom", color=style.CONTROL)
     return ax
@@ -89,6 +89,12 @@ def raster_figure(stimulation: Stimulation, title: str = "") -> Figure:
     return figure
 
 
+def rate_hz(train: SpikeTrain, onset_s: float, end_s: float) -> float:
+    """Spikes per second from onset to end."""
+    n_during = int(np.searchsorted(train.times_s, end_s) - np.searchsorted(train.times_s, onset_s))
+    return n_during / (end_s - onset_s)
+
+
 def _ticks(train: SpikeTrain, row: int) -> LineCollection:
     segments = np.empty((train.n_spikes, 2, 2))
     segments[:, :, 0] = train.times_s[:, None]
@@ -97,9 +103,7 @@ def _ticks(train: SpikeTrain, row: int) -> LineCollection:
     return LineCollection(list(segments), colors=style.INK, linewidths=0.35, rasterized=True, zorder=2)
 
 
-def _rate_text(train: SpikeTrain, onset_s: float, end_s: float) -> str:
-    n_during = int(np.searchsorted(train.times_s, end_s) - np.searchsorted(train.times_s, onset_s))
-    rate_hz = n_during / (end_s - onset_s)
+def _rate_text(rate_hz: float) -> str:
     return f"{rate_hz:.1f}" if rate_hz >= 1 else f"{rate_hz:.1g}"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from dj_neuron.contracts import Stimulation
+    from dj_neuron.contracts import Movie, Stimulation
 
 _DPI = 150  # at which every block of a fine movie gets a pixel of its own
 
@@ -41,7 +41,7 @@ def movie_stills(stimulation: Stimulation, frame_indices: Sequence[int] | None =
     """
     movie = stimulation.movie
     if frame_indices is None:
-        frame_indices = np.unique(np.linspace(0, movie.n_frames - 1, 4).round().astype(int)).tolist()
+        frame_indices = default_frames(movie)
     if not len(frame_indices):
         raise ContractError("no frame is chosen, expected at least one")
     for frame_idx in frame_indices:
@@ -73,13 +73,20 @@ def movie_stills(stimulation: Stimulation, frame_indices: Sequence[int] | None =
             vmax=limit,
             interpolation="none",
         )
-        start_s = _start_s(stimulation, frame_idx)
+        start_s = start_of_frame_s(stimulation, frame_idx)
         ax.set_title(f"frame {frame_idx}, {start_s:.3f} s", fontsize=style.TICK_PT, color=style.INK, pad=3)
     style.contrast_bar(ScalarMappable(Normalize(-limit, limit), "gray"), "contrast", cax=grid.bar_slot)
     return grid.figure
 
 
-def _start_s(stimulation: Stimulation, frame_idx: int) -> float:
+def default_frames(movie: Movie) -> list[int]:
+    """Choose four frames, from the first to the last."""
+    frames: list[int] = np.unique(np.linspace(0, movie.n_frames - 1, 4).round().astype(int)).tolist()
+    return frames
+
+
+def start_of_frame_s(stimulation: Stimulation, frame_idx: int) -> float:
+    """When a frame came on the screen."""
     if stimulation.frame_edges_s is not None:
         return float(stimulation.frame_edges_s[frame_idx])
     return stimulation.onset_s + frame_idx / stimulation.frame_rate_hz

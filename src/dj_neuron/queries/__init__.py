@@ -34,7 +34,7 @@ from dj_neuron.queries.recordings import (
     stimulation_infos,
     totals,
 )
-from dj_neuron.queries.state import state_of
+from dj_neuron.queries.state import code_versions, state_of
 
 __all__ = [
     "PAGE_COLUMNS",
@@ -49,6 +49,7 @@ __all__ = [
     "TableInfo",
     "Tier",
     "best_neurons",
+    "code_versions",
     "computations",
     "counts",
     "covariances",

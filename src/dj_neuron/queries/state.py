@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dj_neuron._datajoint import dj
 from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation
@@ -42,6 +43,14 @@ def state_of(stimulation_id: StimulationId) -> Hashable:
         raise PipelineError(f"there is no {stimulation_id}")
     found += [_values((table() & key).proj("code_version", "duration_s")) for table in _COMPUTED]
     return tuple(found)
+
+
+def code_versions() -> list[str]:
+    """Give the versions of dj-neuron that computed what the tables hold."""
+    found: set[str] = set()
+    for table in _COMPUTED:
+        found.update(dj.U("code_version").aggr(table(), n="COUNT(*)").to_arrays("code_version").tolist())
+    return sorted(found)
 
 
 def _values(rows: Any) -> tuple[tuple[Any, ...], ...]:

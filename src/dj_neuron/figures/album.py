@@ -1,0 +1,89 @@
+"""Pictures as they are written: into files of every format asked for, and into a page that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image, features
+
+from dj_neuron.errors import ContractError
+from dj_neuron.figures.saving import FORMATS, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+_DPI = 150
+_CSS_DPI = 96
+_WEBP_MAX_PX = 16383
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a report.
+
+    Attributes
+    ----------
+    caption, alt : str
+        What it is and how to read it; what there is to see in it, for those who cannot.
+    files : tuple of str
+        Where it lies beside the report, once per format.
+    uri : str
+        The whole picture as a ``data:`` address.
+    width_px, height_px : int
+        At which its words have the size they were made for.
+    """
+
+    caption: str
+    alt: str
+    files: tuple[str, ...]
+    uri: str
+    width_px: int
+    height_px: int
+
+
+class Album:
+    """Writes pictures into a folder, and keeps every one for the report.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    formats : iterable of str
+        Of "png", "pdf" and "svg", at least one.
+    """
+
+    def __init__(self, folder: Path, formats: Iterable[str] = ("png",)) -> None:
+        self.folder = folder
+        self.formats = tuple(dict.fromkeys(formats))
+        unknown = set(self.formats) - set(FORMATS)
+        if unknown or not self.formats:
+            raise ContractError(
+                f"picture formats are {', '.join(self.formats) or 'none'}, expected {', '.join(FORMATS)}"
+            )
+
+    def add(self, figure: Figure, name: str, *, caption: str, alt: str) -> Picture:
+        """Write a figure to ``name.<format>``, relative to the folder."""
+        made = {kind: encoded(figure, kind, _DPI) for kind in self.formats}
+        files = tuple(f"{name}.{kind}" for kind in made)
+        for file, content in zip(files, made.values(), strict=True):
+            (self.folder / file).write_bytes(content)
+        png = made.get("png") or encoded(figure, "png", _DPI)
+        with Image.open(io.BytesIO(png)) as image:
+            width_px, height_px = (round(side * _CSS_DPI / _DPI) for side in image.size)
+            return Picture(caption, alt, files, data_uri(png, image), width_px, height_px)
+
+
+def data_uri(png: bytes, image: Image.Image) -> str:
+    """Give a picture as a ``data:`` address: lossless WebP, a third of the PNG, where this Pillow can write it."""
+    kind, content = "png", png
+    if features.check("webp") and max(image.size) <= _WEBP_MAX_PX:
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "webp", lossless=True)
+        kind, content = "webp", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
