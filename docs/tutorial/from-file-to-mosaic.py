@@ -37,7 +37,7 @@ file.name
 
 # %% [markdown]
 # The pipeline lives in a folder: an embedded database starts by itself. `ingest` reads the file,
-# once; the same file again changes nothing.
+# once; the same file again changes nothing. The pipeline shows what it holds, and what remains.
 
 # %%
 pipeline = dj_neuron.connect(folder / "data", prefix="tutorial")
@@ -63,13 +63,21 @@ for field in sorted(fields, key=lambda field: -abs(field.measures["peak_z"]))[:5
     print(field.label, f"z = {field.measures['peak_z']:.1f}, p = {field.measures['p_value_field']:.3g}")
 
 # %% [markdown]
-# The best of them on a checker movie. Arrays are `(n_delays, n_y, n_x)`, in contrast; `z` is in
-# standard errors.
+# The best of them on a checker movie. A notebook shows what was measured, with the map.
 
 # %%
 best = max((field for field in fields if field.axes == "xy"), key=lambda field: abs(field.measures["peak_z"]))
+best
+
+# %% [markdown]
+# Its STRF. Arrays are `(n_delays, n_y, n_x)`, in contrast; `z` is in standard errors.
+
+# %%
 key = {"neuron_id": best.neuron_id, **vars(best.stimulation_id)}
 strf = pipeline.strfs(**key)[0]
+strf
+
+# %%
 strf.values.shape, strf.delays_s[:3], int(strf.ledger.n_used.max())
 
 # %% [markdown]
@@ -80,8 +88,8 @@ strf.values.shape, strf.delays_s[:3], int(strf.ledger.n_used.max())
 figures.strf_panels(strf, best)
 
 # %% [markdown]
-# The same neuron on one sheet: map, time course, nonlinearity, and whether the recording was long
-# enough.
+# The same neuron on one sheet: map and cuts through it, time course, test, nonlinearity, and whether
+# the recording was long enough.
 
 # %%
 figures.receptive_field_picture(strf, best)
@@ -104,6 +112,16 @@ figures.receptive_field_picture(strf, best)
 neighbours = [field for field in fields if field.stimulation_id == best.stimulation_id]
 mosaics = list(queries.mosaics(vars(best.stimulation_id)))
 figures.mosaic_figure(neighbours, mosaics)
+
+# %% [markdown]
+# Everything of this stimulation at once: pictures as files, here for a journal, and `report.html`,
+# one page that leads from counts and tables to this neuron.
+
+# %%
+written = pipeline.figures(
+    folder / "figures", neuron_ids=[best.neuron_id], restriction=vars(best.stimulation_id), formats=["pdf"]
+)
+len(written), folder / "figures" / "report.html"
 
 # %% [markdown]
 # Everything as a table, for other programs: one row per neuron.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dj_neuron import computing, ingest, pipeline, queries
 from dj_neuron._datajoint import dj
 from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
+from dj_neuron.contracts.notebook import card, listing
 from dj_neuron.database import open_database
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.readers import read_sessions
@@ -302,6 +303,17 @@ class Pipeline:
         self._check_open()
         pipeline.drop(self._database.connection, self._database.prefix)
         pipeline.activate(self._database.connection, self._database.prefix)
+
+    def _repr_html_(self) -> str:
+        if Pipeline._current is not self:
+            return card("Pipeline, closed", [("database", self._database.description)])
+        found = self.status()
+        computed = found.pop("computed")
+        facts = [
+            (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else value) for name, value in found.items()
+        ]
+        rows = [(table, f"{progress['done']:,} of {progress['total']:,}") for table, progress in computed.items()]
+        return card("Pipeline", facts, more=listing(("computed table", "done"), rows, "computed tables"))
 
     def __repr__(self) -> str:
         return f"Pipeline({self._database.description}, prefix {self._database.prefix!r})"

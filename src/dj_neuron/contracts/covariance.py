@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.notebook import covariance_html
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -131,3 +133,6 @@ class CovarianceResult:
     def label(self) -> str:
         """Stimulation and neuron in words."""
         return f"{self.stimulation_id}, neuron {self.neuron_id}"
+
+    def _repr_html_(self) -> str:
+        return covariance_html(self)

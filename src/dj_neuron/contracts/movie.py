@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dj_neuron.contracts.notebook import movie_html
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
@@ -209,6 +210,9 @@ class Movie:
     def _inverted(self, levels: tuple[float, float]) -> Movie:
         bits = np.unpackbits(np.asarray(self.data[:]), axis=1, count=self.n_blocks, bitorder="little")
         return replace(self, data=np.packbits(1 - bits, axis=1, bitorder="little"), levels=levels)
+
+    def _repr_html_(self) -> str:
+        return movie_html(self)
 
     def __repr__(self) -> str:
         kind = "graded" if self.levels is None else "levels {:g}, {:g}".format(*self.levels)

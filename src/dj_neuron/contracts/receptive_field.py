@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.notebook import mosaic_html, receptive_field_html
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -132,6 +134,9 @@ class ReceptiveFieldResult:
         """Stimulation and neuron in words."""
         return f"{self.stimulation_id}, neuron {self.neuron_id}"
 
+    def _repr_html_(self) -> str:
+        return receptive_field_html(self)
+
 
 @dataclass(frozen=True, eq=False)
 class MosaicResult:
@@ -155,3 +160,6 @@ class MosaicResult:
     nearest_um: Floats
     measures: dict[str, float | None]
     reason: str
+
+    def _repr_html_(self) -> str:
+        return mosaic_html(self)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.notebook import session_html, spike_train_html, stimulation_html
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class SpikeTrain:
     def n_spikes(self) -> int:
         """Number of spikes."""
         return int(self.times_s.size)
+
+    def _repr_html_(self) -> str:
+        return spike_train_html(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +159,9 @@ class Stimulation:
             return float(self.frame_edges_s[-1])
         return self.onset_s + self.movie.n_frames / self.frame_rate_hz
 
+    def _repr_html_(self) -> str:
+        return stimulation_html(self)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -207,6 +214,9 @@ class Session:
         """Source label of every neuron by neuron_id, ascending."""
         trains = (train for stimulation in self.stimulations for train in stimulation.spike_trains)
         return dict(sorted((train.neuron_id, train.label) for train in trains))
+
+    def _repr_html_(self) -> str:
+        return session_html(self)
 
     def __str__(self) -> str:
         return f"{self.subject_name}, {self.session_date}, sample {self.sample_number}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dj_neuron.contracts.notebook import strf_html
+
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator
@@ -110,3 +112,6 @@ class Strf:
     def label(self) -> str:
         """Stimulation and neuron in words."""
         return f"{self.stimulation_id}, neuron {self.neuron_id}"
+
+    def _repr_html_(self) -> str:
+        return strf_html(self)

@@ -84,6 +84,7 @@ def data_uri(png: bytes, image: Image.Image) -> str:
     kind, content = "png", png
     if features.check("webp") and max(image.size) <= _WEBP_MAX_PX:
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "webp", lossless=True)
+        # without loss, quality is effort: more takes twice as long for one per cent
+        image.convert("RGB").save(buffer, "webp", lossless=True, quality=50)
         kind, content = "webp", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.numbers import UNKNOWN, number_text
 from dj_neuron.errors import ContractError
 from dj_neuron.strf.sufficiency import RELIABILITY_WANTED
 
@@ -17,10 +18,28 @@ if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
     from dj_neuron.pictures.drawable import Drawable
 
+__all__ = [
+    "POLARITY",
+    "UNKNOWN",
+    "check_same_neuron",
+    "contrast_label",
+    "delay_text",
+    "growth_text",
+    "marks_text",
+    "measure",
+    "measure_text",
+    "minutes_text",
+    "number_text",
+    "place_text",
+    "polarity_of",
+    "reason_of",
+    "sign_of",
+    "significant_at",
+    "spikes_text",
+    "wrapped",
+]
+
 POLARITY = {1: "ON", -1: "OFF"}
-UNKNOWN = "\N{EM DASH}"
-_MINUS = "\N{MINUS SIGN}"
-_MOST_DECIMALS = 6
 _SAME_DELAY_S = 1e-6
 
 
@@ -43,17 +62,6 @@ def sign_of(field: ReceptiveFieldResult) -> int:
         return polarity
     causal = field.time_course[(field.delays_s >= 0) & np.isfinite(field.time_course)]
     return -1 if causal.size and causal[np.abs(causal).argmax()] < 0 else 1
-
-
-def number_text(value: float, error: float = math.nan) -> str:
-    """Write a number and its standard error to the error's second digit; three digits without an error."""
-    if not math.isfinite(value):
-        return UNKNOWN
-    if not (math.isfinite(error) and error > 0):
-        text = f"{value:#.3g}".removesuffix(".") if abs(value) < 1000 else f"{value:,.0f}"
-        return text.replace("-", _MINUS)
-    decimals = min(max(1 - math.floor(math.log10(error)), 0), _MOST_DECIMALS)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", _MINUS)
 
 
 def measure_text(field: ReceptiveFieldResult, name: str, scale: float = 1.0) -> str:
