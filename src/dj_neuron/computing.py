@@ -68,7 +68,7 @@ DEFAULT_DELAYS = DelayRange(-0.1, 0.4)
 
 @dataclass(frozen=True)
 class ComputeReport:
-    """What one call of :meth:`~dj_neuron.connection.Pipeline.compute` did.
+    """What one call of :meth:`~dj_neuron.Pipeline.compute` did.
 
     Attributes
     ----------

@@ -243,7 +243,7 @@ class Pipeline:
         formats: Collection[str] = ("png",),
         progress: Callable[[str], None] | None = None,
     ) -> list[Path]:
-        """Draw every picture and a report into a clean folder; see :func:`dj_neuron.figures.gallery.draw_gallery`."""
+        """Draw every picture and a report into a clean folder; see ``dj_neuron.figures.gallery``."""
         self._check_open()
         # matplotlib is a second of import time that only pictures are worth
         from dj_neuron.figures.gallery import draw_gallery  # noqa: PLC0415

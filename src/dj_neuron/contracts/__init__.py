@@ -5,7 +5,7 @@ Nothing here does input or output. Times are seconds on the recording's clock, m
 """
 
 from dj_neuron.contracts.covariance import CovarianceFilter, CovarianceResult
-from dj_neuron.contracts.movie import Movie
+from dj_neuron.contracts.movie import Movie, Slices
 from dj_neuron.contracts.receptive_field import MosaicResult, Nonlinearity, QualityGrowth, ReceptiveFieldResult
 from dj_neuron.contracts.recording import Session, Source, SpikeTrain, Stimulation
 from dj_neuron.contracts.result import SpikeLedger, StimulationId, Strf
@@ -19,6 +19,7 @@ __all__ = [
     "QualityGrowth",
     "ReceptiveFieldResult",
     "Session",
+    "Slices",
     "Source",
     "SpikeLedger",
     "SpikeTrain",

@@ -47,7 +47,7 @@ def draw_mosaic(fields: Sequence[ReceptiveFieldResult], ax: Axes, mosaics: Seque
     Notes
     -----
     ON fields are solid with dots at their centres, OFF fields dashed with triangles, those of unknown polarity dotted
-    with squares. A field without a size has a centre only, one without a centre is not drawn: :func:`missing_text`
+    with squares. A field without a size has a centre only, one without a centre is not drawn: ``missing_text``
     counts these.
     """
     axes, extent_um = screen_of(fields)

@@ -31,7 +31,7 @@ class CovarianceParams(dj.Lookup):
 
     definition = """
     # Tests of spike-triggered covariance
-    covariance_params_id  : int32
+    covariance_params_id  : int32      # number of the row
     ---
     n_shifts = 200        : int32      # circular shifts of the spike train, new ones for every test
     alpha = 0.05          : float64    # chance that anything is found beyond the average where nothing is

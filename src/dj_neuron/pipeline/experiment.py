@@ -14,8 +14,8 @@ class Subject(dj.Manual):
     # Animal or animal line
     subject_name              : varchar(128)    # as the source names it
     ---
-    species = ""              : varchar(128)
-    subject_description = ""  : varchar(2000)
+    species = ""              : varchar(128)    # such as mouse
+    subject_description = ""  : varchar(2000)    # remarks of the source
     """
 
 
@@ -26,13 +26,13 @@ class Session(dj.Manual):
     definition = """
     # One recording of one piece of retina
     -> Subject
-    session_date    : date
+    session_date    : date             # day of the recording
     sample_number   : int32            # piece of retina recorded that day
     ---
     source_file     : varchar(255)     # name of the file it was read from
     source_sha256   : varchar(64)      # of that file's bytes
     reader          : varchar(64)      # what read it
-    note = ""       : varchar(2000)
+    note = ""       : varchar(2000)    # remarks of the source
     """
 
 
@@ -57,7 +57,7 @@ class Movie(dj.Manual):
     # Stimulus movie
     movie_hash         : varchar(64)     # sha256 of content and geometry
     ---
-    n_frames           : int32
+    n_frames           : int32           # in the whole movie
     n_y                : int32           # rows of blocks
     n_x                : int32           # columns of blocks
     block_width_px     : int32           # screen pixels
@@ -66,7 +66,7 @@ class Movie(dj.Manual):
     screen_height_px   : int32           # screen pixels
     low_level = null   : float64         # contrast; null for a graded movie
     high_level = null  : float64         # contrast; null for a graded movie
-    frames             : <movie@dj_neuron>
+    frames             : <movie@dj_neuron>    # contrast, (n_frames, n_y, n_x), read when asked for
     """
 
 
@@ -97,6 +97,6 @@ class SpikeTrain(dj.Manual):
     -> Stimulation
     -> Neuron
     ---
-    n_spikes       : int32
+    n_spikes       : int32     # during the stimulation, whether a frame was on the screen or not
     spike_times_s  : <blob>    # s on the clock of the recording, (n_spikes,)
     """

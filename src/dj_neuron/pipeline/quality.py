@@ -39,7 +39,7 @@ class PredictionParams(dj.Lookup):
 
     definition = """
     # Folds and bins of a prediction
-    prediction_params_id  : int32
+    prediction_params_id  : int32      # number of the row
     ---
     n_folds = 5           : int32      # contiguous parts of the movie, each predicted from the others
     bin_s = 0             : float64    # s, width of the bins that are correlated; 0 is one frame

@@ -34,7 +34,7 @@ class SignificanceParams(dj.Lookup):
 
     definition = """
     # Null of circular shifts, and what is significant
-    significance_params_id  : int32
+    significance_params_id  : int32      # number of the row
     ---
     n_shifts = 1000         : int32      # circular shifts of the spike train
     alpha = 0.05            : float64    # chance, per neuron, that without an effect anything is significant
@@ -134,7 +134,7 @@ class ReceptiveFieldParams(dj.Lookup):
 
     definition = """
     # Simulations that standard errors and tests of shape rest on
-    receptive_field_params_id   : int32
+    receptive_field_params_id   : int32    # number of the row
     ---
     n_separable_fields = 199    : int32    # separable fields simulated to test separability
     n_noisy_courses = 100       : int32    # time courses simulated for the standard errors of their measures

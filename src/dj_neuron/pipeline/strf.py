@@ -26,7 +26,7 @@ class StrfParams(dj.Lookup):
 
     definition = """
     # Delays and rules of an estimate
-    strf_params_id  : int32
+    strf_params_id  : int32      # number of the row
     ---
     estimator       : enum('sta','ridge')        # spike-triggered average, or ridge regression on all delays at once
     first_delay_s   : float64    # s before the spike; negative = after it
@@ -51,7 +51,7 @@ class StrfEstimation(dj.Computed):
     delays_s      : <blob>         # s before the spike, (n_delays,)
     pixel_mean    : <blob>         # contrast, mean over all frames, (n_y, n_x)
     pixel_sd      : <blob>         # contrast, standard deviation over all frames, (n_y, n_x)
-    n_neurons     : int32
+    n_neurons     : int32          # with a spike train, silent ones included
     code_version  : varchar(64)    # of dj-neuron
     duration_s    : float64        # s, numerics only
     """

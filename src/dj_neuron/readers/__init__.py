@@ -30,7 +30,7 @@ class Reader(Protocol):
     Attributes
     ----------
     name : str
-        Under which the reader is declared, and what :attr:`Source.reader` records.
+        Under which the reader is declared, and what :attr:`~dj_neuron.contracts.Source.reader` records.
     """
 
     name: str
@@ -40,9 +40,9 @@ class Reader(Protocol):
         ...
 
     def read(self, path: Path) -> Iterator[Session]:
-        """Yield the sessions one at a time; raise :class:`ReadError` naming file and place.
+        """Yield the sessions one at a time; raise :class:`~dj_neuron.errors.ReadError` naming file and place.
 
-        What a person should know about the reading goes into :attr:`Session.remarks`.
+        What a person should know about the reading goes into :attr:`~dj_neuron.contracts.Session.remarks`.
         """
         ...
 
@@ -152,7 +152,7 @@ def faults_of(reader: Reader, path: Path) -> Iterator[None]:
 
 @contextmanager
 def contract_errors_at(place: str, prefix: str = "") -> Iterator[None]:
-    """Turn a :class:`ContractError` into a :class:`ReadError` that names the place instead of `prefix`."""
+    """Turn a ``ContractError`` into a ``ReadError`` that names the place instead of `prefix`."""
     try:
         yield
     except ContractError as error:

@@ -29,7 +29,7 @@ class FieldRegion:
     Attributes
     ----------
     blocks : array (n_y, n_x) of bool
-        Within :data:`REGION_RADIUS` scales of the centre.
+        Within ``REGION_RADIUS`` scales of the centre.
     centre_x_um, centre_y_um : float
         Centre of the block where the field stands out most, from the top left corner of the screen.
     scale_um : float

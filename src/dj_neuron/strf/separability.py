@@ -86,7 +86,7 @@ def separate(
     Notes
     -----
     Singular value decomposition of ``values / standard_error``, delays by blocks, after the noise is made independent
-    between delays (:func:`~dj_neuron.strf.noise.noise_covariance`). A product has two possible signs: the map is taken
+    between delays (``dj_neuron.strf.noise``). A product has two possible signs: the map is taken
     as positive where the sum of its cubes is, that is at its centre, whatever the polarity and the surround; the course
     has the sign that is left.
 

@@ -72,7 +72,7 @@ class ModelFit:
 
     @property
     def chi2_per_dof(self) -> float:
-        """Chi-squared per degree of freedom: 1 where the model is all there is but noise."""
+        """Chi-squared per degree of freedom; 1 where the model is all there is but noise."""
         return self.chi2 / max(self.n_blocks - self.n_parameters, 1)
 
     @property

@@ -49,7 +49,7 @@ def fit_space(
     block_size_um : tuple of float
         Width and height of a block.
     region : FieldRegion or None
-        Where to begin; blocks within :data:`WINDOW_RADIUS` scales take part.
+        Where to begin; blocks within ``WINDOW_RADIUS`` scales take part.
 
     Returns
     -------

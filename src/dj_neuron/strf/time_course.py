@@ -37,7 +37,7 @@ class TimeCourse:
     zero_crossing_s : float
         Delay at which the main lobe turns into the second.
     biphasic_index : float
-        :data:`BIPHASIC_INDEX_FORMULA`.
+        ``BIPHASIC_INDEX_FORMULA``.
     duration_s : float
         Full width of the main lobe at half its height.
     reason : str
