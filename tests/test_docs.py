@@ -1,21 +1,175 @@
-"""The documentation is tested: links lead somewhere, Python runs, the command-line page is the command line."""
+"""The documentation is tested: it builds without a warning, what it shows runs and prints what the page says."""
 
+import json
+import os
 import re
 import runpy
 import subprocess
 import sys
+import tomllib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from dj_neuron.cli import cli
+from dj_neuron.embedded import EmbeddedServer
+from dj_neuron.readers import read_sessions
+from dj_neuron.readers.recording_folder import write_recording_folder
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PEERS = ROOT / ".venv" / "benchmarks" / "bin" / "python"  # made by bash pkg.sh peers
+WITH_PEERS = DOCS / "how-to" / "coming-from.md"
+
+# Blocks in bash run if all they do is call dj-neuron. These do not, nor do verbs of pkg.sh that set up this checkout.
+NOT_RUN = {
+    ("CONTRIBUTING.md", 1): "developers' tools, which .ci/run runs",
+    ("CONTRIBUTING.md", 2): "makes the lock files anew from package registries",
+    ("docs/how-to/use-a-server.md", 1): "needs a server of that name; test_database.py has one",
+    ("docs/how-to/use-a-server.md", 2): "needs a server of that name; test_cli.py has one",
+}
+SETS_UP = {"", "setup", "test", "benchmark", "peers", "docs"}  # the main job, which test_cli.py runs, is ""
+# What a page takes for granted, besides ret1_data.pkl in the folder and in the tables.
+GIVEN = {"docs/tutorial/first-hour.md": ("my-recording",)}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code, the file it is to be written to or empty, and what a ``text`` block after it shows, or None."""
+
+    place: str
+    language: str
+    code: str
+    file: str
+    shown: str | None
 
 
 def name(page):
     return page.relative_to(ROOT).as_posix()
+
+
+def blocks_of(page):
+    """Give the fenced blocks of a page; ``<!-- file: NAME -->`` ahead of one names its file."""
+    text = page.read_text()
+    fence = re.compile(
+        r"(?:^<!-- file: (\S+) -->\n+)?^```(\w+)\n(.*?)^```\n(?:\n*^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL
+    )
+    for found in fence.finditer(text):
+        file, language, code, shown = found.groups()
+        line = text.count("\n", 0, found.start(3)) + 1
+        yield Block(f"{name(page)}, block from line {line}", language, code, file or "", shown)
+
+
+def commands(block):
+    """Give the lines of a bash block without comments."""
+    lines = (line.partition(" #")[0].strip() for line in block.code.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def to_run(page):
+    """Give the blocks of a page that run."""
+    n_bash = 0
+    for block in blocks_of(page):
+        if block.language == "bash":
+            n_bash += 1
+            if (name(page), n_bash) in NOT_RUN:
+                continue
+        if block.file or block.language in {"bash", "python"}:
+            yield block
+
+
+RUNNABLE = [page for page in PAGES if any(not block.file for block in to_run(page))]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory, small_file):
+    """The home of a user whose default data folder holds the small file's STRFs and fields, with a running server."""
+    home = tmp_path_factory.mktemp("home")
+    commands = home / "bin"
+    commands.mkdir()
+    executable = Path(sys.executable).parent / "dj-neuron"
+    (commands / "dj-neuron").write_text(f'#!/bin/sh\nexec "{executable}" "$@"\n')
+    (commands / "dj-neuron").chmod(0o755)
+    with EmbeddedServer(home / "share" / "dj-neuron"):
+        subprocess.run([commands / "dj-neuron", "build", small_file], env=environment(home), check=True)
+        yield home
+
+
+def environment(home):
+    own = {"HOME": str(home), "XDG_DATA_HOME": str(home / "share"), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
+    return {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def folder(tmp_path, small_file):
+    """Where a reader types: with the file, and with pkg.sh."""
+    (tmp_path / ".git").mkdir()  # DataJoint looks no further for a configuration
+    (tmp_path / "ret1_data.pkl").symlink_to(small_file)
+    skipped = "|".join(f'"{verb}"' for verb in sorted(SETS_UP))
+    (tmp_path / "pkg.sh").write_text(f'case "${{1:-}}" in {skipped}) ;; *) exec dj-neuron "$@" ;; esac\n')
+    return tmp_path
+
+
+def run_page(page, folder, home, python=sys.executable, options=("-W", "error")):
+    blocks = list(to_run(page))
+    (folder / "blocks.json").write_text(json.dumps([asdict(block) for block in blocks]))
+    command = [python, *options, ROOT / "tests" / "run_page.py", "blocks.json", "outputs.json"]
+    result = subprocess.run(command, cwd=folder, env=environment(home), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for block, printed in zip(blocks, json.loads((folder / "outputs.json").read_text()), strict=True):
+        if block.shown is not None:
+            assert_same(printed, block)
+
+
+def assert_same(printed, block):
+    """Words must be the same, numbers to within 2 %, as processors round differently."""
+    number = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+    ours, pages = (re.split(number, " ".join(text.split())) for text in (printed, block.shown))
+    assert ours[::2] == pages[::2], f"{block.place} prints\n{printed}"
+    approximately = pytest.approx([float(value) for value in pages[1::2]], rel=0.02, abs=1e-9)
+    assert [float(value) for value in ours[1::2]] == approximately, f"{block.place} prints\n{printed}"
+
+
+@pytest.mark.parametrize("page", [page for page in RUNNABLE if page != WITH_PEERS], ids=name)
+def test_what_a_page_shows_runs(page, folder, home, small_file):
+    for given in GIVEN.get(name(page), ()):
+        write_recording_folder(next(read_sessions(small_file)), folder / given)
+    run_page(page, folder, home)
+
+
+@pytest.mark.skipif(not PEERS.exists(), reason="bash pkg.sh peers installs pyret, RFEst and pynapple")
+def test_the_same_by_other_packages(folder, home):
+    run_page(WITH_PEERS, folder, home, PEERS, options=())  # their warnings are their own
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_is_of_a_kind_that_is_tested(page):
+    n_bash = 0
+    for block in blocks_of(page):
+        if block.language == "bash":
+            n_bash += 1
+            lines = commands(block)
+            assert lines, block.place
+            is_ours = all(re.match(r"(dj-neuron|bash pkg\.sh)( |$)", line) for line in lines)
+            assert is_ours != ((name(page), n_bash) in NOT_RUN), block.place
+        elif block.language == "toml":
+            tomllib.loads(block.code)
+        elif block.language == "json":
+            json.loads(block.code)
+        else:
+            assert block.language in {"python", "text"}, block.place
+
+
+def test_commands_in_the_documentation_exist():
+    known, seen = {*cli.commands, *SETS_UP}, set()
+    for page in PAGES:
+        for block in (block for block in blocks_of(page) if block.language == "bash"):
+            for verb in re.findall(r"^(?:dj-neuron|bash pkg\.sh)(?: --\S+ \S+)* ([a-z]\S*)", block.code, re.MULTILINE):
+                assert verb in known, f"{block.place}: {verb}"
+                seen.add(verb)
+    assert {"build", "compute", "figures", "tables", "status"} <= seen
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -24,9 +178,9 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_the_command_line_page_is_what_the_command_line_says():
-    made = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["reference"]()
-    assert (ROOT / "docs" / "reference" / "command-line.md").read_text() == made
+def test_the_reference_is_what_the_program_says():
+    for page, made in runpy.run_path(str(DOCS / "make_reference.py"))["pages"]().items():
+        assert page.read_text() == made, f"{name(page)}: python docs/make_reference.py makes it anew"
 
 
 def test_the_readme_names_every_verb():
@@ -35,44 +189,57 @@ def test_the_readme_names_every_verb():
     assert all(command.help for command in cli.commands.values())
 
 
-def test_commands_in_the_documentation_exist():
-    known = {*cli.commands, "test", "setup"}
-    seen = set()
-    for page in PAGES:
-        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
-            for verb in re.findall(r"^(?:dj-neuron|bash pkg\.sh)(?: --\S+ \S+)* ([a-z]\S*)", block, re.MULTILINE):
-                assert verb in known, f"{name(page)}: {verb}"
-                seen.add(verb)
-    assert {"build", "compute", "figures", "tables", "status"} <= seen
-
-
-def blocks():
-    for page in PAGES:
-        for number, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL), start=1):
-            yield pytest.param(page, number, code, id=f"{name(page)}-{number}")
-
-
-@pytest.mark.parametrize(("page", "number", "code"), list(blocks()))
-def test_python_in_the_documentation_runs(page, number, code, tmp_path, data_dir, prefix, small_file):
-    """Pages that read a file get the small one; pages that connect get a pipeline of their own with that file in it."""
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "ret1_data.pkl").symlink_to(small_file)
-    code = code.replace("dj_neuron.connect()", f"dj_neuron.connect({str(data_dir)!r}, prefix={prefix!r})")
-    code = code.replace("sample_number=4", "sample_number=2")
-    if "connect" in code and "ingest" not in code:
-        code = (
-            f"import dj_neuron\nwith dj_neuron.connect({str(data_dir)!r}, prefix={prefix!r}) as p:\n"
-            "    p.ingest('ret1_data.pkl'); p.compute(0.05)\n" + code
-        )
-    if "connect" in code:
-        code += f"\nwith dj_neuron.connect({str(data_dir)!r}, prefix={prefix!r}) as p:\n    p.clear()\n"
-    command = [sys.executable, "-W", "error", "-c", code]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site; warnings, such as a page in no table of contents, are errors."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        folder / "doctrees",
+        DOCS,
+        folder / "html",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    return folder / "html"
+
+
+def test_the_site_has_every_page(site):
+    made = {page.relative_to(site).with_suffix("") for page in site.rglob("*.html")}
+    assert {page.relative_to(DOCS).with_suffix("") for page in DOCS.rglob("*.md")} <= made
+
+
+def test_the_site_asks_no_other_host(site):
+    """Links may lead elsewhere; what a browser loads by itself may not."""
+    loaded = (
+        r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"([^\"]+)|<link\b(?![^>]*rel=\"canonical)[^>]*\bhref=\"([^\"]+)"
+    )
+    found = [
+        (page.relative_to(site), source or link)
+        for page in site.rglob("*.html")
+        for source, link in re.findall(loaded, page.read_text())
+    ]
+    assert len(found) > 100
+    assert [entry for entry in found if "//" in entry[1]] == []
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()), style
+
+
+def test_the_site_can_be_searched_for_what_a_docstring_says(site):
+    index = (site / "searchindex.js").read_text()
+    assert index.startswith("Search.setIndex(")
+    assert '"spike_triggered_averag' in index
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
-    notebook = ROOT / "docs" / "tutorial" / "from-file-to-mosaic.py"
+    notebook = DOCS / "tutorial" / "from-file-to-mosaic.py"
     cells = re.split(r"^# %%", notebook.read_text(), flags=re.MULTILINE)[1:]
     assert sum(not cell.startswith(" [markdown]") for cell in cells) >= 12
     command = [sys.executable, "-W", "error", str(notebook)]
