@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | benchmark | VERB ...]; no verb is "demo".
+# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | docs | benchmark | peers | VERB ...]; no verb is "demo".
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -80,7 +80,13 @@ run_tests() {
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 
-run_benchmarks() {
+build_docs() {
+    "$python" -m sphinx -W -q -b html -d "$root/build/doctrees" "$root/docs" "$root/build/docs"
+    printf '%s\n' "$root/build/docs/index.html"
+}
+
+# the packages that benchmarks and a page of the documentation compare with, in an environment of their own
+setup_peers() {
     local peers=$venv/benchmarks pip
     if [ ! -x "$peers/bin/python" ] || ! "$peers/bin/python" -c 'import dj_neuron, pynapple, pyret, rfest' 2>/dev/null; then
         say "installing the packages to compare with"
@@ -89,18 +95,24 @@ run_benchmarks() {
         "${pip[@]}" --require-hashes --requirement "$root/requirements.lock" --requirement "$root/benchmarks/peers.lock"
         "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
     fi
-    "$peers/bin/python" "$root/benchmarks/run.py" "$@"
+}
+
+run_benchmarks() {
+    setup_peers
+    "$venv/benchmarks/bin/python" "$root/benchmarks/run.py" "$@"
 }
 
 verb=${1:-demo}
 [ $# -eq 0 ] || shift
 case $verb in
-    setup | test) setup everything ;;
+    setup | test | docs) setup everything ;;
     *) setup what-runs ;;
 esac
 case $verb in
     setup) ;;
     test) run_tests "$@" ;;
+    docs) build_docs ;;
+    peers) setup_peers ;;
     benchmark) run_benchmarks "$@" ;;
     *) say "running dj-neuron $verb"; PKG_SH=$(printf 'bash %q' "${BASH_SOURCE[0]}") exec "$venv/bin/dj-neuron" "$verb" "$@" ;;
 esac

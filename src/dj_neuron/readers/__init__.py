@@ -30,7 +30,7 @@ class Reader(Protocol):
     Attributes
     ----------
     name : str
-        Under which the reader is declared, and what :attr:`~dj_neuron.contracts.Source.reader` records.
+        Under which the reader is declared, and what ``Source.reader`` records.
     """
 
     name: str
