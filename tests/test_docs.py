@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,10 +38,14 @@ GIVEN = {"docs/tutorial/first-hour.md": ("my-recording",)}
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code, the file it is to be written to or empty, and what a ``text`` block after it shows, or None."""
+    """A block of code, the file it is to be written to or empty, and what a ``text`` block after it shows, or None.
+
+    `number` is its place among the page's blocks of its language, from 1.
+    """
 
     place: str
     language: str
+    number: int
     code: str
     file: str
     shown: str | None
@@ -56,10 +61,12 @@ def blocks_of(page):
     fence = re.compile(
         r"(?:^<!-- file: (\S+) -->\n+)?^```(\w+)\n(.*?)^```\n(?:\n*^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL
     )
+    numbers = Counter()
     for found in fence.finditer(text):
         file, language, code, shown = found.groups()
+        numbers[language] += 1
         line = text.count("\n", 0, found.start(3)) + 1
-        yield Block(f"{name(page)}, block from line {line}", language, code, file or "", shown)
+        yield Block(f"{name(page)}, block from line {line}", language, numbers[language], code, file or "", shown)
 
 
 def commands(block):
@@ -68,15 +75,14 @@ def commands(block):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def is_exempt(page, block):
+    return block.language == "bash" and (name(page), block.number) in NOT_RUN
+
+
 def to_run(page):
     """Give the blocks of a page that run."""
-    n_bash = 0
     for block in blocks_of(page):
-        if block.language == "bash":
-            n_bash += 1
-            if (name(page), n_bash) in NOT_RUN:
-                continue
-        if block.file or block.language in {"bash", "python"}:
+        if (block.file or block.language in {"bash", "python"}) and not is_exempt(page, block):
             yield block
 
 
@@ -146,20 +152,21 @@ def test_the_same_by_other_packages(folder, home):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_block_is_of_a_kind_that_is_tested(page):
-    n_bash = 0
     for block in blocks_of(page):
         if block.language == "bash":
-            n_bash += 1
-            lines = commands(block)
-            assert lines, block.place
-            is_ours = all(re.match(r"(dj-neuron|bash pkg\.sh)( |$)", line) for line in lines)
-            assert is_ours != ((name(page), n_bash) in NOT_RUN), block.place
+            is_ours = all(re.match(r"(dj-neuron|bash pkg\.sh)( |$)", line) for line in commands(block))
+            assert is_ours or is_exempt(page, block), block.place
         elif block.language == "toml":
             tomllib.loads(block.code)
         elif block.language == "json":
             json.loads(block.code)
         else:
             assert block.language in {"python", "text"}, block.place
+
+
+def test_what_does_not_run_is_there():
+    there = {(name(page), block.number) for page in PAGES for block in blocks_of(page) if is_exempt(page, block)}
+    assert there == NOT_RUN.keys()
 
 
 def test_commands_in_the_documentation_exist():
