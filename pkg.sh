@@ -77,6 +77,7 @@ run_tests() {
     trap 'rm -rf -- "$scratch"' EXIT
     cd -- "$root"
     say "running the tests"
+    [ $# -gt 0 ] || set -- --numprocesses=auto --dist=loadfile # all tests: on all cores
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 

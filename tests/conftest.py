@@ -1,18 +1,21 @@
 """Pipelines on real servers: the embedded one always, others where the environment names them.
 
 TEST_POSTGRESQL_SERVER and TEST_MYSQL_SERVER are user:password@host:port; .ci/run starts both servers and sets them.
-Tests of a server that is not named are skipped, but fail where TEST_ALL_SERVERS is set.
+Tests of a server that is not named, or of a browser that is not there, are skipped, but fail where TEST_ALL_SERVERS is
+set.
 """
 
 import datetime
 import json
 import os
 import re
+import shutil
 import uuid
 
 import hypothesis
 import numpy as np
 import pytest
+from playwright.sync_api import sync_playwright
 
 import dj_neuron
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
@@ -47,13 +50,33 @@ def prefix():
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
+def without(reason):
+    """Skip a test of what is not there, or fail it where everything should be."""
+    (pytest.fail if os.environ.get("TEST_ALL_SERVERS") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of a real browser."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or without("chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """A real browser, driven by Playwright."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield found
+        found.close()
+
+
 def server_config(backend, folder):
     """Write a configuration file as the 2019 system had, for the real server that the environment names."""
     variable = f"TEST_{backend.upper()}_SERVER"
     address = re.fullmatch(r"(.+):(.+)@(.+):(\d+)", os.environ.get(variable, ""))
     if address is None:
-        missing = pytest.fail if os.environ.get("TEST_ALL_SERVERS") else pytest.skip
-        missing(f"{variable} names no server")
+        without(f"{variable} names no server")
     user, password, host, port = address.groups()
     keys = {"host": host, "port": int(port), "username": user, "password": password, "backend": backend}
     keys["use_tls"] = False  # DataJoint warns of a server without

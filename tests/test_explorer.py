@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +22,6 @@ from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NASTY = "<script>alert(1)</script>"
 WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
 
@@ -94,18 +91,6 @@ def recorded(tmp_path_factory):
 def served(recorded):
     with explorer(recorded) as (address, _):
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an environment without it has no chromium either
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

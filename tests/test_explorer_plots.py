@@ -5,7 +5,6 @@ import datetime
 import html
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from importlib import resources
@@ -182,11 +181,8 @@ def test_packed_delays_are_the_values_to_a_part_in_64000(numbers):
         assert np.allclose(whole[known] * data["values"]["step"], expected[known], rtol=0, atol=data["values"]["step"])
 
 
-def test_the_browser_shows_any_delay_as_python_draws_it(tmp_path):
+def test_the_browser_shows_any_delay_as_python_draws_it(tmp_path, chromium):
     """Python's figure of delay 0, taken to delay 5 by the script, is Python's figure of delay 5."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium")
     strf, field = make_strf(), make_field()
     start = plots.strf_frames(strf, field, delay_idx=0)
     course = plots.block_course(strf, field, block=(3, 4), delay_idx=0)

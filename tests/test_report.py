@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import re
-import shutil
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -29,7 +28,6 @@ from dj_neuron.figures.report.summary import COLUMNS, missing_measures
 from dj_neuron.ingest import ingest_session
 
 NASTY = "<script>alert(1)</script>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = {"meta", "img", "link", "br"}
 
 
@@ -213,29 +211,24 @@ def test_attributes_are_escaped_too():
     assert page.all("img")[0]["alt"] == bad
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_it_without_complaint(folder, width):
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an environment without it has no chromium either
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        shown = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
-        said = []
-        shown.on("console", lambda message: said.append(message.text))
-        shown.on("pageerror", lambda error: said.append(str(error)))
-        shown.goto((folder / "report.html").as_uri())
-        assert said == []
-        assert shown.evaluate("document.documentElement.scrollWidth") <= width
-        assert shown.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
-        background = shown.evaluate("getComputedStyle(document.querySelector('header')).backgroundColor")
-        assert background == "rgb(243, 234, 214)"  # the policy let the style through
-        shown.keyboard.press("Tab")
-        assert shown.evaluate("document.activeElement.className") == "skip"
-        shown.keyboard.press("Enter")
-        assert shown.url.endswith("#content")
-        browser.close()
+def test_a_browser_shows_it_without_complaint(folder, browser, width):
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    shown = context.new_page()
+    said = []
+    shown.on("console", lambda message: said.append(message.text))
+    shown.on("pageerror", lambda error: said.append(str(error)))
+    shown.goto((folder / "report.html").as_uri())
+    assert said == []
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    assert shown.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    background = shown.evaluate("getComputedStyle(document.querySelector('header')).backgroundColor")
+    assert background == "rgb(243, 234, 214)"  # the policy let the style through
+    shown.keyboard.press("Tab")
+    assert shown.evaluate("document.activeElement.className") == "skip"
+    shown.keyboard.press("Enter")
+    assert shown.url.endswith("#content")
+    context.close()
 
 
 def test_reasons_that_differ_in_numbers_only_become_one():
