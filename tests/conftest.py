@@ -5,16 +5,23 @@ Tests of a server that is not named, or of a browser that is not there, are skip
 set.
 """
 
+import contextlib
 import datetime
 import json
 import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 import uuid
 
 import hypothesis
 import numpy as np
 import pytest
+import s3fs
 from playwright.sync_api import sync_playwright
 
 import dj_neuron
@@ -119,6 +126,45 @@ def embedded(data_dir, prefix):
 def pipeline(data_dir, prefix, config_file):
     """An empty pipeline, on every kind of server."""
     yield from opened(data_dir, prefix, config_file)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """A real S3 server in a process of its own: moto's, or the one TEST_S3_SERVER names as key:secret@host:port."""
+    with contextlib.ExitStack() as stack:
+        given = re.fullmatch(r"(.+):(.+)@(.+:\d+)", os.environ.get("TEST_S3_SERVER", ""))
+        key, secret, endpoint = given.groups() if given else ("lab", "white noise secret", stack.enter_context(moto()))
+        yield {"endpoint": endpoint, "access_key": key, "secret_key": secret}
+
+
+@contextlib.contextmanager
+def moto():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", address.split(":")[1]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/moto-api/"):
+                    break
+                time.sleep(0.1)
+            yield address
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def s3(s3_server):
+    """An empty place in a bucket, as DataJoint is told of it."""
+    fs = s3fs.S3FileSystem(
+        key=s3_server["access_key"],
+        secret=s3_server["secret_key"],
+        client_kwargs={"endpoint_url": f"http://{s3_server['endpoint']}"},
+    )
+    if not fs.exists("lab"):
+        fs.mkdir("lab")
+    return {"protocol": "s3", "bucket": "lab", "location": f"store-{uuid.uuid4().hex}", "secure": False, **s3_server}
 
 
 @pytest.fixture

@@ -192,6 +192,10 @@ def test_a_configured_store_that_cannot_be_used_is_refused(data_dir, monkeypatch
     with pytest.raises(DatabaseError, match=r"the configured store 'dj_neuron' is not valid: .*location"):
         open_database(data_dir)
     assert not EmbeddedServer(data_dir).is_running()
+    store = {"protocol": "file", "location": str(data_dir), "partition_pattern": "{subject_name}"}
+    monkeypatch.setenv("DJ_STORES", json.dumps({"dj_neuron": store}))
+    with pytest.raises(DatabaseError, match="has a partition_pattern, expected none"):
+        open_database(data_dir)
 
 
 def write(tmp_path, **keys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dj_neuron import Movie
-from dj_neuron.errors import ContractError, DatabaseError, ReadError
+from dj_neuron.errors import ContractError, ReadError, StoreError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import movie_codec
 from dj_neuron.readers import read_sessions, recording_folder
@@ -119,7 +119,7 @@ def test_damage_is_found_in_the_slice_where_it_is(embedded, make_session, frames
     path.write_bytes(content)
     movie = stored.load()
     np.testing.assert_array_equal(movie.frames(0, 5), frames[:5])
-    with pytest.raises(DatabaseError, match="is damaged"):
+    with pytest.raises(StoreError, match="is damaged"):
         movie.frames(499, 500)
 
 

@@ -9,7 +9,7 @@ from dj_neuron import queries
 from dj_neuron._datajoint import dj
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Source, SpikeTrain
-from dj_neuron.errors import ConflictError, ContractError, DatabaseError, PipelineError
+from dj_neuron.errors import ConflictError, ContractError, PipelineError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
 from dj_neuron.pipeline import strf as strf_tables
@@ -149,21 +149,6 @@ def test_a_movie_is_stored_once_and_costs_a_bit_a_block(embedded, make_session, 
     assert stored.shape == frames.shape
     assert "800 frames" in repr(stored)
     assert stored.load().movie_hash == movie.movie_hash
-
-
-def test_a_damaged_or_missing_movie_is_named(embedded, make_session, data_dir, prefix):
-    ingest_session(make_session({}))
-    (file,) = (data_dir / "store").rglob(f"*{prefix}_experiment/**/*.npy")
-    content = file.read_bytes()
-    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(DatabaseError, match=f"{file.name} in the store 'dj_neuron' is damaged"):
-        queries.stimulation(queries.stimulation_ids()[0])
-    file.unlink()
-    report = embedded.compute(0.05)
-    assert f"{file.name} is missing from the store" in report.errors[0]
-    assert report.n_computed == 0
-    file.write_bytes(content)
-    assert embedded.compute().n_computed == 1
 
 
 def test_what_comes_out_is_what_went_in(pipeline, make_session):

@@ -19,6 +19,7 @@ from dj_neuron.cli_options import FILE as _FILE
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
 from dj_neuron.cli_options import say as _say
+from dj_neuron.cli_options import size_text
 from dj_neuron.errors import DjNeuronError, is_from_the_database
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dj_neuron.connection import DelayRange, Pipeline
+    from dj_neuron.inventory import Inventory
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -282,20 +284,53 @@ def _short(value: Any) -> str:
 
 
 @cli.command()
+@click.option("--deep", is_flag=True, help="Also look at every object in the store.")
+@click.option("--names-only", is_flag=True, help="With --deep: compare names and lengths, read nothing.")
 @_json_option
 @click.pass_obj
-def status(options: _Options, as_json: bool) -> None:
-    """Print what the pipeline holds and what remains to be computed."""
+def status(options: _Options, deep: bool, names_only: bool, as_json: bool) -> None:
+    """Print what the pipeline holds and what remains to be computed.
+
+    With --deep also which objects in the store no row refers to (db clean removes them), and which are missing or
+    damaged; the exit code is then 2 if any is. Every object is read, and its checksum compared.
+    """
+    if names_only and not deep:
+        raise click.UsageError("--names-only says how to look, which needs --deep")
     with options.pipeline() as pipeline:
         found = pipeline.status()
+        inventory = pipeline.inventory(is_read=not names_only, progress=_say) if deep else None
     if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
+        stored = (
+            {} if inventory is None else {"store": {**asdict(inventory), "n_orphan_bytes": inventory.n_orphan_bytes}}
+        )
+        click.echo(json.dumps({**found, **stored}, indent=2))
+    else:
+        _print_status(found)
+        if inventory is not None:
+            _print_inventory(inventory)
+    if inventory is not None:
+        inventory.check()
+
+
+def _print_status(found: dict[str, Any]) -> None:
     computed = found.pop("computed")
     for name, value in found.items():
         click.echo(f"{name.replace('_', ' '):<30}{value}")
     for table, progress in computed.items():
         click.echo(f"{table:<30}{progress['done']} of {progress['total']} done")
+
+
+def _print_inventory(inventory: Inventory) -> None:
+    how = "read and whole" if inventory.is_read else "of the right length"
+    click.echo(f"{'objects ' + how:<30}{inventory.n_objects}, {size_text(inventory.n_bytes)}")
+    if inventory.n_without_checksum:
+        click.echo(f"{'without a checksum':<30}{inventory.n_without_checksum}, stored by an older version")
+    click.echo(f"{'objects without rows':<30}{len(inventory.orphans)}, {size_text(inventory.n_orphan_bytes)}")
+    for orphan in inventory.orphans:
+        click.echo(f"  {orphan.path}, {size_text(orphan.n_bytes)}")
+    click.echo(f"{'missing or damaged':<30}{len(inventory.faults)}")
+    for fault in inventory.faults:
+        click.echo(f"  {fault.sentence}")
 
 
 @cli.command()

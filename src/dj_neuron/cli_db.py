@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dj_neuron.cli_options import FILE, Options, json_option
+from dj_neuron.cli_options import FILE, Options, json_option, size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ _IN_WORDS = {"True": "yes", "False": "no", "None": "-"}
 
 @click.group()
 def db() -> None:
-    """Look after the database: the embedded server, copies, older tables."""
+    """Look after the database: the embedded server, copies, older tables, arrays without rows."""
 
 
 def _server(options: Options) -> Any:
@@ -113,3 +113,29 @@ def upgrade(options: Options) -> None:
             click.echo(step)
             n_steps += 1
     click.echo("the tables are up to date" if n_steps else "nothing to do: the tables are up to date")
+
+
+@db.command(name="clean")
+@click.option("--delete", is_flag=True, help="Remove them; without this nothing changes.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="Younger ones may be about to get their rows.",
+)
+@json_option
+@click.pass_obj
+def clean(options: Options, delete: bool, older_than: float, as_json: bool) -> None:
+    """Say which objects in the store no row refers to; with --delete, remove them."""
+    with options.pipeline() as pipeline:
+        cleaned = pipeline.clean(older_than_s=older_than * 3600, delete=delete)
+    if as_json:
+        click.echo(json.dumps({"deleted": delete, "objects": [asdict(orphan) for orphan in cleaned]}, indent=2))
+        return
+    for orphan in cleaned:
+        click.echo(f"{orphan.path}, {size_text(orphan.n_bytes)}")
+    size = size_text(sum(orphan.n_bytes for orphan in cleaned))
+    what = f"{len(cleaned)} object(s) without rows, older than {older_than:g} h, {size}"
+    click.echo(f"{what}: {'removed' if delete else '--delete removes them' if cleaned else 'nothing to clean'}")

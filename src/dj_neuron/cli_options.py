@@ -36,3 +36,10 @@ class Options:
 def say(line: str) -> None:
     """Tell the person, apart from what the verb prints for programs."""
     click.echo(line, err=True)
+
+
+def size_text(n_bytes: float) -> str:
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f} bytes"
+    power = min(int(math.log10(n_bytes)) // 3, 4)
+    return f"{n_bytes / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

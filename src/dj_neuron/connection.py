@@ -12,6 +12,7 @@ from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.contracts.notebook import card, listing
 from dj_neuron.database import open_database
 from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
 from dj_neuron.readers import read_sessions
 from dj_neuron.thread_connections import ThreadConnections
 
@@ -297,6 +298,16 @@ class Pipeline:
             **queries.counts(),
             "computed": computing.progress(),
         }
+
+    def inventory(self, *, is_read: bool = True, progress: Callable[[str], None] | None = None) -> Inventory:
+        """Compare the store with the tables; see :func:`dj_neuron.inventory.take_inventory`."""
+        self._check_open()
+        return take_inventory(is_read=is_read, progress=progress)
+
+    def clean(self, *, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
+        """Find, or remove, old objects of the store without rows; see :func:`dj_neuron.inventory.clean`."""
+        self._check_open()
+        return clean(older_than_s=older_than_s, delete=delete)
 
     def clear(self) -> None:
         """Delete all tables of this prefix with everything they hold, and start with empty ones."""

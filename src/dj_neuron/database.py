@@ -310,9 +310,14 @@ def _ensure_store(instance: Any, data_dir: Path) -> None:
         stores[STORE_NAME] = {"protocol": "file", "location": str(data_dir / "store")}
     instance.config.stores = stores
     try:
-        instance.config.get_store_spec(STORE_NAME)
+        spec = instance.config.get_store_spec(STORE_NAME)
     except dj.DataJointError as error:
         raise DatabaseError(f"the configured store {STORE_NAME!r} is not valid: {_reason(error)}") from error
+    if spec["partition_pattern"]:
+        raise DatabaseError(
+            f"the configured store {STORE_NAME!r} has a partition_pattern, expected none: "
+            "what lies in folders above those of the schemas could be neither listed nor cleaned"
+        )
 
 
 def _reason(error: BaseException) -> str:

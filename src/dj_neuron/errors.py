@@ -33,6 +33,10 @@ class DatabaseError(DjNeuronError):
     """A database server cannot be started, reached or used."""
 
 
+class StoreError(DjNeuronError):
+    """An object in the store is missing or damaged, or the store cannot be reached or used."""
+
+
 class PipelineError(DjNeuronError):
     """The pipeline cannot do what was asked of it in its present state."""
 

@@ -8,8 +8,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
 from dj_neuron.pipeline.locks import alone
-
-STORE = "dj_neuron"  # named in the tables' definitions
+from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,13 +97,15 @@ def drop(connection: Any, prefix: str) -> None:
     activate(connection, prefix)
     for module in reversed(SCHEMA_MODULES.values()):
         schema = module.schema
-        _remove_objects(connection, schema.database)
+        database = schema.database
+        # the rows first: should this end in between, what remains are objects without rows, which can be cleaned
         schema.drop(prompt=False)
         schema.database = None
+        _remove_objects(connection._config, database)
 
 
-def _remove_objects(connection: Any, database: str) -> None:
-    config = connection._config
-    prefix = config.get_store_spec(STORE)["schema_prefix"].strip("/")
-    backend = dj.hash_registry.get_store_backend(STORE, config=config)
-    backend.remove_folder("/".join(part for part in (prefix, database) if part))
+def _remove_objects(config: Any, database: str) -> None:
+    backend, folder = backend_of(config, STORE), folder_of(config, STORE, database)
+    remove(backend, listing(backend, folder))
+    if backend.protocol == "file":
+        backend.remove_folder(folder)  # what is left are empty folders

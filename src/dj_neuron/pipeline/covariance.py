@@ -10,7 +10,7 @@ import numpy as np
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import AlignmentError, ContractError
-from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
+from dj_neuron.pipeline import array_codec, experiment  # noqa: F401  (registers <array>; named in definitions)
 from dj_neuron.pipeline.receptive_field import Significance
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, from_text, packed, unpacked
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
@@ -67,7 +67,7 @@ class Covariance(dj.Computed):
         n_dimensions            : int32      # blocks and delays that were looked at, less what does not vary
         is_significant_region   : bool       # whether these are the significant ones of the average; else a window
         looked_at               : <blob>     # which: bits of (n_delays, n_y, n_x), row by row
-        filters = null          : <npy@dj_neuron>    # (n_filters, n_delays, n_y, n_x), unit length, no sign
+        filters = null          : <array@dj_neuron>    # (n_filters, n_delays, n_y, n_x), unit length, no sign
         filter_variance = null  : <blob>     # before spikes over that of the stimulus, (n_filters,)
         variances = null        : <blob>     # the same of all directions, ascending, (n_dimensions,)
         p_values = null         : <blob>     # of every filter and of the next, which failed, (n_filters + 1,)

@@ -5,6 +5,9 @@ from dj_neuron.pipeline import movie_codec  # noqa: F401  (registers <movie>)
 
 schema = dj.Schema()
 
+# ends indexes by a measure: neurons with the same value come in the order of their keys, page after page
+NEURON_KEY = "subject_name, session_date, sample_number, stimulation_number, neuron_id"
+
 
 @schema
 class Subject(dj.Manual):
@@ -92,11 +95,13 @@ class Stimulation(dj.Manual):
 class SpikeTrain(dj.Manual):
     """The spikes of one neuron during one stimulation."""
 
-    definition = """
+    definition = f"""
     # Spikes of a neuron during a stimulation
     -> Stimulation
     -> Neuron
     ---
     n_spikes       : int32     # during the stimulation, whether a frame was on the screen or not
     spike_times_s  : <blob>    # s on the clock of the recording, (n_spikes,)
+    index (n_spikes, {NEURON_KEY})
+    index (neuron_id, subject_name, session_date, sample_number, stimulation_number)
     """

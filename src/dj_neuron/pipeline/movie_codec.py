@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Movie
-from dj_neuron.errors import DatabaseError
+from dj_neuron.pipeline.store import backend_of, folder_of, in_words, is_there, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,20 +42,14 @@ class StoredFrames:
         return found[begin - start : end - start]
 
     def _read(self, found: NDArray[Any], first: int, last: int) -> None:
-        path, store = self._metadata["path"], self._metadata["store"]
-        n_in_chunk = self._metadata["chunk_frames"]
+        n_in_chunk, header_bytes = self._metadata["chunk_frames"], self._metadata["header_bytes"]
         frame_bytes = found[0].nbytes
-        try:
-            with self._backend.open(path) as file:
-                file.seek(self._metadata["header_bytes"] + first * n_in_chunk * frame_bytes)
-                for number in range(first, last):
-                    chunk = found[(number - first) * n_in_chunk : (number + 1 - first) * n_in_chunk]
-                    content = file.read(chunk.nbytes)
-                    if hashlib.sha256(content).hexdigest() != self._metadata["chunk_sha256"][number]:
-                        raise DatabaseError(f"movie {path} in the store {store!r} is damaged: its checksum differs")
-                    chunk[...] = np.frombuffer(content, self.dtype).reshape(chunk.shape)
-        except (dj.errors.MissingExternalFile, OSError) as error:
-            raise DatabaseError(f"movie {path} is missing from the store {store!r}") from error
+        for number in range(first, last):
+            chunk = found[(number - first) * n_in_chunk : (number + 1 - first) * n_in_chunk]
+            start = header_bytes + number * n_in_chunk * frame_bytes
+            sha256 = self._metadata["chunk_sha256"][number]
+            content = read(self._backend, self._metadata, sha256, start, start + chunk.nbytes)
+            chunk[...] = np.frombuffer(content, self.dtype).reshape(chunk.shape)
 
 
 class StoredMovie:
@@ -79,8 +72,8 @@ class StoredMovie:
 
         Raises
         ------
-        DatabaseError
-            If its object is missing or damaged; of a large movie, when the slice is read.
+        StoreError
+            If its object is missing, damaged or cannot be read; of a large movie, when the slice is read.
         """
         levels, frames = self.metadata["levels"], StoredFrames(self.metadata, self._backend)
         at_once = not lazy and self.metadata["n_bytes"] <= IN_MEMORY_BYTES
@@ -128,14 +121,10 @@ class MovieCodec(dj.SchemaCodec):
             n_bytes += chunk.nbytes
         sha256 = content.hexdigest()
         config = self._codec_config(key, context)
-        schema, table, field, _ = self._extract_context(key, context)
-        prefix = config.get_store_spec(store_name)["schema_prefix"].strip("/")
-        path = "/".join(part for part in (prefix, schema, table, field, f"{sha256}.npy") if part)
-        backend = self._get_backend(store_name, config=config)
-        if not backend.exists(path):
-            _write(backend, path, value)
-        return {
-            "path": path,
+        schema, table, field, row_key = self._extract_context(key, context)
+        store = str(store_name)
+        metadata = {
+            "path": f"{folder_of(config, store, schema, table, field)}/{sha256}.npy",
             "store": store_name,
             "sha256": sha256,
             "n_bytes": n_bytes,
@@ -148,13 +137,19 @@ class MovieCodec(dj.SchemaCodec):
             "levels": None if value.levels is None else list(value.levels),
             "block_size_px": list(value.block_size_px),
             "screen_size_px": list(value.screen_size_px),
+            **row_key,
         }
+        backend = backend_of(config, store)
+        with in_words(metadata, reading=False):
+            if not is_there(backend, metadata["path"], n_bytes):
+                write(backend, metadata["path"], _npy_chunks(value))
+        return metadata
 
     def decode(
         self, stored: dict[str, Any], *, key: dict[str, Any] | None = None, context: dict[str, Any] | None = None
     ) -> StoredMovie:
         """Give a lazy reference."""
-        return StoredMovie(stored, self._get_backend(stored["store"], config=self._codec_config(key, context)))
+        return StoredMovie(stored, backend_of(self._codec_config(key, context), stored["store"]))
 
 
 def _npy_header(movie: Movie) -> bytes:
@@ -175,20 +170,3 @@ def _npy_chunks(movie: Movie) -> Iterator[memoryview]:
     for begin in range(0, movie.n_frames, step):
         chunk = np.ascontiguousarray(movie.data[begin : begin + step])
         yield chunk.reshape(-1).data.cast("B")
-
-
-def _write(backend: Any, path: str, movie: Movie) -> None:
-    """Write an object that is there as a whole or not at all."""
-    # object stores show an object when it is complete; a file system shows it at once, so it gets its name at the end
-    is_file = backend.protocol == "file"
-    unfinished = f"{path}.{uuid.uuid4().hex}.part" if is_file else path
-    try:
-        with backend.open(unfinished, "wb") as file:
-            for chunk in _npy_chunks(movie):
-                file.write(chunk)
-        if is_file:
-            backend.fs.mv(backend._full_path(unfinished), backend._full_path(path))
-    except BaseException:
-        if is_file and backend.exists(unfinished):
-            backend.remove(unfinished)
-        raise

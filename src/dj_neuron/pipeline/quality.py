@@ -11,6 +11,7 @@ from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import AlignmentError
 from dj_neuron.pipeline import experiment
+from dj_neuron.pipeline.experiment import NEURON_KEY
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, columns_of, from_text, or_null
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
 from dj_neuron.strf import (
@@ -63,7 +64,7 @@ class Prediction(dj.Computed):
     class Score(dj.Part):
         """One neuron: how well it is predicted, and its rate against its drive."""
 
-        definition = """
+        definition = f"""
         # Prediction of one neuron
         -> master
         -> experiment.SpikeTrain
@@ -81,6 +82,7 @@ class Prediction(dj.Computed):
         rate_hz = null              : <blob>     # Hz, in each bin, (n_drive_bins,)
         rate_hz_se = null           : <blob>     # Hz, (n_drive_bins,)
         prediction_reason = ""      : varchar(500)    # why measures of the prediction are null
+        index (test_correlation, strf_params_id, prediction_params_id, {NEURON_KEY})
         """
 
     @property

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
+from dj_neuron.pipeline import array_codec, experiment  # noqa: F401  (registers <array>; named in definitions)
+from dj_neuron.pipeline.experiment import NEURON_KEY
 from dj_neuron.pipeline.field_measures import StoredStrfs, judgement_rows, measure_field, mosaic_rows, screen_um
 from dj_neuron.pipeline.stored import StoredStimulation, as_text, from_text
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams, averages
@@ -61,7 +62,7 @@ class Significance(dj.Computed):
     class Judgement(dj.Part):
         """One neuron: how often chance does as well, and which blocks and delays are significant."""
 
-        definition = """
+        definition = f"""
         # Test of one neuron
         -> master
         -> experiment.SpikeTrain
@@ -78,6 +79,9 @@ class Significance(dj.Computed):
         significant               : <blob>     # which do: bits of (n_delays, n_y, n_x), row by row
         null_maxima               : <blob>     # largest absolute z under each shift, (n_shifts_made,)
         significance_reason = ""  : varchar(500)    # why p_value or threshold_z is null
+        index (p_value, strf_params_id, significance_params_id, {NEURON_KEY})
+        index (q_value, strf_params_id, significance_params_id, {NEURON_KEY})
+        index (n_significant, strf_params_id, significance_params_id, {NEURON_KEY})
         """
 
     @property
@@ -162,7 +166,7 @@ class ReceptiveField(dj.Computed):
     class Field(dj.Part):
         """One neuron's receptive field; what is not known is null, and a reason says why."""
 
-        definition = """
+        definition = f"""
         # Receptive field of one neuron
         -> master
         -> experiment.SpikeTrain
@@ -211,11 +215,16 @@ class ReceptiveField(dj.Computed):
         lobe_duration_s = null        : float64    # s, width of the main lobe at half its height
         lobe_duration_s_se = null     : float64    # s
         time_reason = ""              : varchar(500)    # why measures in time are null
-        spatial_map = null            : <npy@dj_neuron>    # contrast, (n_y, n_x), positive at the centre
-        spatial_map_se = null         : <npy@dj_neuron>    # contrast, (n_y, n_x)
+        spatial_map = null            : <array@dj_neuron>    # contrast, (n_y, n_x), positive at the centre
+        spatial_map_se = null         : <array@dj_neuron>    # contrast, (n_y, n_x)
         time_course = null            : <blob>     # (n_delays,), 1 or -1 at its largest causal delay
         time_course_se = null         : <blob>     # (n_delays,)
         singular_values = null        : <blob>     # of the causal part in the region, in standard errors
+        index (polarity, strf_params_id, significance_params_id, receptive_field_params_id, {NEURON_KEY})
+        index (centre_x_um, strf_params_id, significance_params_id, receptive_field_params_id, {NEURON_KEY})
+        index (centre_y_um, strf_params_id, significance_params_id, receptive_field_params_id, {NEURON_KEY})
+        index (sigma_major_um, strf_params_id, significance_params_id, receptive_field_params_id, {NEURON_KEY})
+        index (time_to_peak_s, strf_params_id, significance_params_id, receptive_field_params_id, {NEURON_KEY})
         """
 
     def make_fetch(self, key: Row) -> tuple[StoredStrfs, Row]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import experiment  # noqa: F401  (named in definitions)
+from dj_neuron.pipeline import array_codec, experiment  # noqa: F401  (registers <array>; named in definitions)
+from dj_neuron.pipeline.experiment import NEURON_KEY
 from dj_neuron.pipeline.stored import StoredStimulation, or_null
 from dj_neuron.strf import FrameClock, find_peak, ridge_strf, spike_triggered_average
 
@@ -59,12 +60,12 @@ class StrfEstimation(dj.Computed):
     class Strf(dj.Part):
         """One neuron's estimate, its ledger of spikes and its peak."""
 
-        definition = """
+        definition = f"""
         # STRF of one neuron
         -> master
         -> experiment.SpikeTrain
         ---
-        strf                      : <npy@dj_neuron>    # contrast (ridge: spikes/frame/contrast), (n_delays, n_y, n_x)
+        strf                      : <array@dj_neuron>    # contrast (ridge: spikes/frame/contrast), (n_delays, n_y, n_x)
         error_factor              : <blob>     # standard error / pixel_sd, (n_delays,); NaN for ridge
         ridge_strength = null     : float64    # of the regularisation, chosen by cross-validation
         ridge_score = null        : float64    # share of the variance of held-out counts that is predicted
@@ -77,6 +78,7 @@ class StrfEstimation(dj.Computed):
         peak_row_idx = null       : int32      # block from the top, 0-based
         peak_column_idx = null    : int32      # block from the left, 0-based
         noise_z = null            : float64    # largest absolute z after the spike, where nothing can be caused
+        index (peak_z, strf_params_id, {NEURON_KEY})
         """
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[StoredStimulation, dict[str, Any]]:
