@@ -25,7 +25,7 @@ def key_of(row):
     return tuple(row[name] for name in KEY)
 
 
-@pytest.mark.parametrize("sort_by", queries.PAGE_COLUMNS)
+@pytest.mark.parametrize("sort_by", queries.SORT_COLUMNS)
 @pytest.mark.parametrize("descending", [False, True])
 def test_sorted_as_python_sorts_with_the_unknown_last(computed, sort_by, descending):
     query = NeuronQuery(queries.default_parameters(), sort_by=sort_by, descending=descending)
@@ -86,12 +86,26 @@ def test_nothing_computed_and_nothing_recorded(pipeline, make_session):
     query = NeuronQuery(queries.default_parameters(), sort_by="peak_z")
     assert queries.n_neurons(query) == 0
     assert queries.neuron_page(query) == []
-    assert queries.totals() == {"sessions": 0, "stimulations": 0, "neurons": 0, "spikes": 0, "significant": 0}
+    totals = queries.totals(queries.default_parameters())
+    assert totals == {
+        "sessions": 0,
+        "stimulations": 0,
+        "neurons": 0,
+        "spikes": 0,
+        "significant": 0,
+    }
 
     list(ingest.ingest([make_session({}), make_session(sample_number=9)], "made.pkl"))
     rows = queries.neuron_page(NeuronQuery(queries.default_parameters(), sort_by="peak_z"))
     assert [row["peak_z"] for row in rows] == [None] * 3
-    assert queries.totals() == {"sessions": 2, "stimulations": 1, "neurons": 3, "spikes": 83, "significant": 0}
+    totals = queries.totals(queries.default_parameters())
+    assert totals == {
+        "sessions": 2,
+        "stimulations": 1,
+        "neurons": 3,
+        "spikes": 83,
+        "significant": 0,
+    }
     assert [len(session.stimulations) for session in queries.recordings()] == [1, 0]
     assert [session.sample_number for session in queries.recordings(offset=1, limit=1)] == [9]
 

@@ -29,7 +29,7 @@ def test_the_server_refuses_to_write(reading, pipeline):
         pipeline.experiment.Subject().insert1({"subject_name": "WT"})
     with pytest.raises(Exception, match=r"(?i)read[- ]only"):
         reading.query(f"DELETE FROM {pipeline.experiment.Subject().full_table_name}")  # noqa: S608
-    assert queries.totals()["sessions"] == 0
+    assert queries.totals(queries.default_parameters())["sessions"] == 0
 
 
 def test_every_thread_has_a_connection_of_its_own(reading):
@@ -38,7 +38,7 @@ def test_every_thread_has_a_connection_of_its_own(reading):
     def read():
         barrier.wait()
         for _ in range(20):
-            assert queries.totals()["sessions"] == 0
+            assert queries.totals(queries.default_parameters())["sessions"] == 0
         seen.append(reading.connection_id)
 
     threads = [threading.Thread(target=read) for _ in range(4)]
@@ -54,7 +54,7 @@ def test_closing_closes_all(reading):
     assert own
     reading.close()
     # the next question opens a new one
-    assert queries.totals()["sessions"] == 0
+    assert queries.totals(queries.default_parameters())["sessions"] == 0
     assert reading.connection_id != own
 
 
@@ -69,15 +69,15 @@ def test_it_survives_a_restart_of_the_server_and_stays_read_only(tmp_path):
 
         server.stop(force=True)
         with pytest.raises(DatabaseError, match=r"embedded PostgreSQL in .* does not answer"):
-            queries.totals()
+            queries.totals(queries.default_parameters())
         with server:
-            assert queries.totals()["sessions"] == 0
+            assert queries.totals(queries.default_parameters())["sessions"] == 0
             with pytest.raises(Exception, match="read-only"):
                 pipeline.experiment.Subject().insert1({"subject_name": "WT"})
             # a connection that breaks between two questions goes unnoticed
             server.stop(force=True)
             server.start()
-            assert queries.totals()["sessions"] == 0
+            assert queries.totals(queries.default_parameters())["sessions"] == 0
             connections.close()
 
 

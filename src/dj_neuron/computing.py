@@ -130,8 +130,9 @@ def progress() -> dict[str, dict[str, int]]:
     """Give done and total of every computed table."""
     found = {}
     for table in (StrfEstimation, *_JUDGING):
-        remaining, total = table().progress()
-        found[table.__name__] = {"done": total - remaining, "total": total}
+        # DataJoint's own progress() counts distinct texts of joined rows, which takes a second at 10,000 keys
+        asked = table().key_source
+        found[table.__name__] = {"done": len(table() & asked.proj()), "total": len(asked)}
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
         Strf,
     )
 
-_neurons, _stimulations, _fields = Lately(64), Lately(6), Lately(12)
+_neurons, _stimulations, _fields, _totals = Lately(64), Lately(6), Lately(12), Lately(4)
+_TOTALS_LAST_S = 60.0
+
+
+def totals() -> dict[str, int]:
+    """Count what the pipeline holds; of large tables at most once a minute."""
+    parameters, sizes = queries.default_parameters(), queries.about_sizes()
+    if max(sizes) <= queries.COUNTED_UP_TO:
+        return queries.totals(parameters)
+    found: dict[str, int] = _totals.get(
+        (parameters, sizes, time.monotonic() // _TOTALS_LAST_S), lambda: queries.totals(parameters)
+    )
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """Tables to contracts and plain rows: the only door for figures, explorer, export and the command line."""
 
+from dj_neuron.queries.counting import COUNTED_UP_TO
 from dj_neuron.queries.covariances import covariances
 from dj_neuron.queries.estimates import (
     best_neurons,
@@ -17,6 +18,7 @@ from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headin
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
 from dj_neuron.queries.neuron_page import (
     PAGE_COLUMNS,
+    SORT_COLUMNS,
     NeuronQuery,
     ParameterIds,
     default_parameters,
@@ -28,6 +30,7 @@ from dj_neuron.queries.neuron_page import (
 from dj_neuron.queries.recordings import (
     SessionInfo,
     StimulationInfo,
+    about_sizes,
     recordings,
     session,
     session_keys,
@@ -37,7 +40,9 @@ from dj_neuron.queries.recordings import (
 from dj_neuron.queries.state import code_versions, state_of
 
 __all__ = [
+    "COUNTED_UP_TO",
     "PAGE_COLUMNS",
+    "SORT_COLUMNS",
     "Computation",
     "Estimation",
     "JobErrors",
@@ -48,6 +53,7 @@ __all__ = [
     "StimulationInfo",
     "TableInfo",
     "Tier",
+    "about_sizes",
     "best_neurons",
     "code_versions",
     "computations",

@@ -40,7 +40,9 @@ def counts() -> dict[str, int]:
 
 def n_spikes() -> int:
     """Count the spikes of all neurons during all stimulations."""
-    return int(dj.U().aggr(experiment.SpikeTrain(), n="COALESCE(SUM(n_spikes), 0)").fetch1("n"))
+    trains = experiment.SpikeTrain()
+    found = trains.connection.query(f"SELECT COALESCE(SUM(n_spikes), 0) FROM {trains.full_table_name}").fetchone()
+    return int(found[0])
 
 
 def stimulation_ids(restriction: Any = True) -> list[StimulationId]:

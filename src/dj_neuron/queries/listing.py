@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from dj_neuron import pipeline
 from dj_neuron._datajoint import dj
 from dj_neuron.pipeline import experiment
+from dj_neuron.queries.counting import about_n_rows, n_rows
 
 Tier = Literal["Lookup", "Manual", "Imported", "Computed", "Part"]
 
@@ -28,14 +29,15 @@ class TableInfo:
     comment: str
 
 
-def tables() -> list[TableInfo]:
-    """List the tables of the pipeline, parents before children."""
+def tables(*, is_counted: bool = True) -> list[TableInfo]:
+    """List the tables of the pipeline, parents before children; if not counted, large ones by the server's estimate."""
+    count = n_rows if is_counted else about_n_rows
     return [
         TableInfo(
             name=table.__name__,
             tier=next(tier for tier in get_args(Tier) if issubclass(table, getattr(dj, tier))),
             schema=schema,
-            n_rows=len(table()),
+            n_rows=count(table()),
             comment=table().heading.table_status["comment"],
         )
         for schema, table in table_classes()

@@ -29,6 +29,11 @@ _SOURCES = {
     "test_correlation": "score",
 }
 PAGE_COLUMNS = tuple(_SOURCES)
+# those that an index sorts: the tables' definitions have one for each
+SORT_COLUMNS = (
+    *("neuron_id", "n_spikes", "peak_z", "p_value", "q_value", "n_significant", "polarity"),
+    *("centre_x_um", "centre_y_um", "sigma_major_um", "time_to_peak_s", "test_correlation"),
+)
 _TEXTS = frozenset({"subject_name", "session_date", "source_label"})
 
 
@@ -57,7 +62,7 @@ class NeuronQuery:
     label : str
         What the source's label of the unit contains.
     sort_by : str
-        One of `PAGE_COLUMNS`; empty for the order of the keys. What is not known comes last either way.
+        One of `SORT_COLUMNS`; empty for the order of the keys. What is not known comes last either way.
     """
 
     parameters: ParameterIds
@@ -72,7 +77,7 @@ class NeuronQuery:
         for name, allowed in (
             *((name, set(NEURON_COLUMNS)) for name in self.key),
             *((name, numbers) for name in self.ranges),
-            (self.sort_by, {*PAGE_COLUMNS, ""}),
+            (self.sort_by, {*SORT_COLUMNS, ""}),
         ):
             if name not in allowed:
                 raise PipelineError(f"{name!r} is no such column of neurons, expected one of {', '.join(allowed)}")
@@ -115,26 +120,39 @@ def neuron_page(query: NeuronQuery, *, offset: int = 0, limit: int = 50) -> list
     -------
     list of dict
         With the columns `PAGE_COLUMNS`; None is what is not known.
+
+    Notes
+    -----
+    The server walks along an index from its beginning: time grows with `offset`, not with the number of neurons.
     """
     sql = _Sql(query)
-    order = sql.order()
-    keys = ", ".join(f"train.{name} AS {name}" for name in NEURON_COLUMNS)
-    chosen, chosen_args = sql.rows(keys, sql.sources_needed())
-    joins, join_args = sql.joins(_TABLES)
+    rows = _with_columns(sql, *sql.known(), offset, limit)
+    if len(rows) < limit and sql.may_be_unknown():
+        before = len(rows) + offset if rows else _n_rows(*sql.known(), at_most=offset)
+        rows += _with_columns(sql, *sql.unknown(), max(offset - before, 0), limit - len(rows))
+    return rows
+
+
+def n_neurons(query: NeuronQuery, *, at_most: int | None = None) -> int:
+    """Count the neurons of `query`, once per stimulation; `at_most` ends the count there."""
+    return _n_rows(*_Sql(query).matching(), at_most=at_most)
+
+
+def _n_rows(chosen: str, args: list[Any], _: str = "", *, at_most: int | None) -> int:
+    limit = "" if at_most is None else f" LIMIT {int(at_most)}"
+    return int(_ask(f"SELECT COUNT(*) FROM ({chosen}{limit}) AS found", args)[0][0])
+
+
+def _with_columns(sql: _Sql, chosen: str, args: list[Any], order: str, offset: int, limit: int) -> list[Row]:
+    """Cut chosen keys, and join the other tables to those alone."""
+    joins, join_args = sql.joins(_TABLES, "train", "LEFT JOIN")
     columns = ", ".join(f"{source}.{name} AS {name}" for name, source in _SOURCES.items())
     same = " AND ".join(f"train.{name} = chosen.{name}" for name in NEURON_COLUMNS)
-    # the joins of a page's rows alone, not of all that were sorted
     text = (
         f"SELECT {columns} FROM ({chosen} ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}) AS chosen "
         f"JOIN {_TABLES['train']().full_table_name} AS train ON {same} {joins} ORDER BY {order}"
     )
-    return [dict(row) for row in _ask(text, [*chosen_args, *join_args], as_dict=True)]
-
-
-def n_neurons(query: NeuronQuery) -> int:
-    """Count the neurons of `query`, once per stimulation."""
-    text, args = _Sql(query).rows("COUNT(*)", _Sql(query).sources_filtered())
-    return int(_ask(text, args)[0][0])
+    return [dict(row) for row in _ask(text, [*args, *join_args], as_dict=True)]
 
 
 def parameter_rows() -> list[Row]:
@@ -175,51 +193,72 @@ _PARAMETERS_OF = {
 
 
 class _Sql:
-    """Parts of the statement; names come from this module, values go as arguments."""
+    """Statements; names come from this module, values go as arguments."""
 
     def __init__(self, query: NeuronQuery) -> None:
         self._query = query
+        self._sorted = _SOURCES[query.sort_by] if query.sort_by else "train"
 
-    def sources_filtered(self) -> set[str]:
-        filtered = {_SOURCES[name] for name in self._query.ranges}
-        return filtered | ({"neuron"} if self._query.label else set())
+    def matching(self) -> tuple[str, list[Any]]:
+        """Choose the neurons of the query, in no order."""
+        filtered = [_SOURCES[name] for name in self._query.ranges]
+        return self._chosen(filtered[0] if filtered else "train", "1", ())
 
-    def sources_needed(self) -> set[str]:
-        sort_by = self._query.sort_by
-        return self.sources_filtered() | ({_SOURCES[sort_by]} if sort_by else set())
+    def known(self) -> tuple[str, list[Any], str]:
+        """Choose those whose value to sort by is known; give their order, which is that of an index."""
+        base, name = self._sorted, self._query.sort_by
+        direction = " DESC" if self._query.descending else ""
+        order = ", ".join(f"{base}.{column}{direction}" for column in (*([name] if name else []), *NEURON_COLUMNS))
+        known = [f"{base}.{name} IS NOT NULL"] if self.may_be_unknown() else []
+        return *self._chosen(base, self._keys(base), known), order
 
-    def rows(self, columns: str, sources: Iterable[str]) -> tuple[str, list[Any]]:
-        joins, args = self.joins(sources)
-        where, values = self._where()
-        table = _TABLES["train"]().full_table_name
-        return f"SELECT {columns} FROM {table} AS train {joins} {where}", [*args, *values]
+    def may_be_unknown(self) -> bool:
+        """Whether neurons without a value to sort by can pass the filters."""
+        return self._sorted != "train" and self._query.sort_by not in self._query.ranges
 
-    def joins(self, sources: Iterable[str]) -> tuple[str, list[Any]]:
-        wanted = set(sources)
+    def unknown(self) -> tuple[str, list[Any], str]:
+        """Choose the others, in the order of their keys."""
+        joins, args = self.joins([self._sorted], "train", "LEFT JOIN")
+        condition = f"{self._sorted}.{self._query.sort_by} IS NULL"
+        chosen, own = self._chosen("train", self._keys("train"), [condition], joins, args)
+        return chosen, own, ", ".join(f"train.{column}" for column in NEURON_COLUMNS)
+
+    def joins(self, sources: Iterable[str], base: str, how: str) -> tuple[str, list[Any]]:
+        """Join tables to `base`, each under the parameters of the query."""
+        wanted = set(sources) - {base}
         texts, args = [], []
         for source, table in _TABLES.items():
-            if source not in wanted or source == "train":
-                continue
-            shared = (*ID_COLUMNS[:3], "neuron_id") if source == "neuron" else NEURON_COLUMNS
-            same = [f"{source}.{name} = train.{name}" for name in shared]
-            for name in _PARAMETERS_OF.get(source, ()):
-                same.append(f"{source}.{name} = %s")
-                args.append(getattr(self._query.parameters, name))
-            texts.append(f"LEFT JOIN {table().full_table_name} AS {source} ON {' AND '.join(same)}")
+            if source in wanted:
+                shared = (*ID_COLUMNS[:3], "neuron_id") if source == "neuron" else NEURON_COLUMNS
+                same, own = self._under_parameters(source)
+                on = " AND ".join([*(f"{source}.{name} = {base}.{name}" for name in shared), *same])
+                texts.append(f"{how} {table().full_table_name} AS {source} ON {on}")
+                args += own
         return " ".join(texts), args
 
-    def order(self) -> str:
-        name = self._query.sort_by
-        keys = [f"train.{key}" for key in NEURON_COLUMNS]
-        if not name:
-            return ", ".join(keys)
-        column = f"{_SOURCES[name]}.{name}"
-        return ", ".join([f"{column} IS NULL", f"{column} {'DESC' if self._query.descending else 'ASC'}", *keys])
+    def _chosen(
+        self, base: str, columns: str, conditions: Iterable[str], joins: str = "", join_args: Iterable[Any] = ()
+    ) -> tuple[str, list[Any]]:
+        filtered = {_SOURCES[name] for name in self._query.ranges} | ({"neuron"} if self._query.label else set())
+        already = {self._sorted} if joins else set()
+        more, more_args = self.joins(filtered - already, base, "JOIN")
+        of_base, base_args = self._under_parameters(base)
+        where, values = self._where(base)
+        every = " AND ".join([*of_base, *conditions, *where])
+        text = f"SELECT {columns} FROM {_TABLES[base]().full_table_name} AS {base} {joins} {more}"
+        return f"{text} WHERE {every}" if every else text, [*join_args, *more_args, *base_args, *values]
 
-    def _where(self) -> tuple[str, list[Any]]:
+    def _under_parameters(self, source: str) -> tuple[list[str], list[Any]]:
+        names = _PARAMETERS_OF.get(source, ())
+        return [f"{source}.{name} = %s" for name in names], [getattr(self._query.parameters, name) for name in names]
+
+    def _keys(self, base: str) -> str:
+        return ", ".join(f"{base}.{name} AS {name}" for name in NEURON_COLUMNS)
+
+    def _where(self, base: str) -> tuple[list[str], list[Any]]:
         conditions, args = [], []
         for name, value in self._query.key.items():
-            conditions.append(f"train.{name} = %s")
+            conditions.append(f"{base}.{name} = %s")
             args.append(value)
         for name, limits in self._query.ranges.items():
             for sign, limit in zip((">=", "<="), limits, strict=True):
@@ -228,14 +267,13 @@ class _Sql:
                     # MySQL takes no infinity
                     args.append(max(-sys.float_info.max, min(limit, sys.float_info.max)))
         if self._query.label:
-            conditions.append("LOWER(neuron.source_label) LIKE %s")
             # a backslash would escape on MySQL twice over, an exclamation mark nowhere
             text = self._query.label.lower()
             for special in "!%_":
                 text = text.replace(special, f"!{special}")
-            conditions[-1] += " ESCAPE '!'"
+            conditions.append("LOWER(neuron.source_label) LIKE %s ESCAPE '!'")
             args.append(f"%{text}%")
-        return f"WHERE {' AND '.join(conditions)}" if conditions else "", args
+        return conditions, args
 
 
 def _ask(text: str, args: Iterable[Any], *, as_dict: bool = False) -> list[Any]:

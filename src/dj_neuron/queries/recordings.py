@@ -9,12 +9,14 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Session, Source
 from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment, receptive_field
+from dj_neuron.queries.counting import about_n_rows, n_rows
 from dj_neuron.queries.estimates import n_spikes, stimulation, stimulation_id_of, stimulation_ids
 
 if TYPE_CHECKING:
     import datetime
 
     from dj_neuron.contracts import StimulationId
+    from dj_neuron.queries.neuron_page import ParameterIds
 
 _SESSION = ("subject_name", "session_date", "sample_number")
 
@@ -56,17 +58,25 @@ class SessionInfo:
     stimulations: tuple[StimulationInfo, ...]
 
 
-def totals() -> dict[str, int]:
-    """Count sessions, stimulations, neurons, spikes, and fields that are significant by any row of parameters."""
-    table = receptive_field.Significance.Judgement
-    significant = dj.U(*experiment.SpikeTrain().primary_key) & (table() & "n_significant > 0")
+def totals(parameters: ParameterIds) -> dict[str, int]:
+    """Count sessions, stimulations, neurons, spikes, and tests by these parameters that found anything."""
+    params = {name: getattr(parameters, name) for name in ("strf_params_id", "significance_params_id")}
+    found = receptive_field.Significance.Judgement() & params & "n_significant > 0"
+    where = found.where_clause()
+    counted = f"SELECT COUNT(*) FROM {found.full_table_name}{where}"
     return {
-        "sessions": len(experiment.Session()),
-        "stimulations": len(experiment.Stimulation()),
-        "neurons": len(experiment.Neuron()),
+        "sessions": n_rows(experiment.Session()),
+        "stimulations": n_rows(experiment.Stimulation()),
+        "neurons": n_rows(experiment.Neuron()),
         "spikes": n_spikes(),
-        "significant": len(significant),
+        "significant": 0 if None in params.values() else int(found.connection.query(counted).fetchone()[0]),
     }
+
+
+def about_sizes() -> tuple[int, ...]:
+    """Give about how many rows the tables have that :func:`totals` counts, which takes no time."""
+    counted = (experiment.Session, experiment.Stimulation, experiment.Neuron, experiment.SpikeTrain)
+    return tuple(about_n_rows(table()) for table in (*counted, receptive_field.Significance.Judgement))
 
 
 def recordings(*, offset: int = 0, limit: int | None = None) -> list[SessionInfo]:

@@ -104,7 +104,7 @@ def _failures(found: queries.JobErrors) -> html.Div:
 
 
 def _diagram() -> html.Img:
-    tables, keys = queries.tables(), queries.foreign_keys()
+    tables, keys = queries.tables(is_counted=False), queries.foreign_keys()
     image = _diagrams.get((tuple(tables), tuple(keys)), lambda: _svg(tables, keys))
     n_rows = ", ".join(f"{table.name} {table.n_rows:,}" for table in tables)
     return html.Img(src=image, alt=f"Diagram of {len(tables)} tables with their foreign keys. Rows: {n_rows}.")

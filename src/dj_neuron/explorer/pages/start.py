@@ -9,6 +9,7 @@ from dash import dcc, html
 from dj_neuron import queries
 from dj_neuron.errors import PipelineError
 from dj_neuron.explorer.addresses import number, search_of, stimulation_path
+from dj_neuron.explorer.loading import totals as counted
 from dj_neuron.explorer.pages import table
 from dj_neuron.explorer.parts import Page, count_text, notice, tiles
 from dj_neuron.explorer.words import kind_of_stimulus
@@ -23,7 +24,7 @@ SESSIONS_PER_PAGE = 50
 
 def page(values: Mapping[str, str]) -> Page:
     """Show sessions and stimulations with counts beside the table of neurons."""
-    totals = queries.totals()
+    totals = counted()
     if not totals["sessions"]:
         return Page("No recordings yet", _empty())
     return Page(

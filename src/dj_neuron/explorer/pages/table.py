@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 ROWS_PER_PAGE = 50
+MOST_ROWS = 10_000  # of any choice: to count all and to walk to the last would take seconds at a million neurons
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def _follow(search: str | None, pathname: str | None) -> Any:
 def _contents(key: Row, values: Values) -> list[Any]:
     query = query_of(key, values)
     page = number({"page": "1", **values}, "page", int)
-    n_matching = queries.n_neurons(query)
-    n_pages = max(1, -(-n_matching // ROWS_PER_PAGE))
+    n_matching = queries.n_neurons(query, at_most=MOST_ROWS + 1)
+    n_pages = max(1, -(-min(n_matching, MOST_ROWS) // ROWS_PER_PAGE))
     if not 1 <= page <= n_pages:
         raise AddressError(f"the address asks for page {page} of the table, expected 1 to {n_pages}")
     rows = queries.neuron_page(query, offset=(page - 1) * ROWS_PER_PAGE, limit=ROWS_PER_PAGE) if n_matching else []
@@ -110,7 +111,7 @@ def _contents(key: Row, values: Values) -> list[Any]:
         html.Div(
             [
                 html.H2("All neurons" if not key else "Neurons of this stimulation"),
-                html.Span(count_text(n_matching, "row") if n_matching else "", className="note"),
+                html.Span(_count(n_matching), className="note"),
                 _pager(values, page, n_pages),
             ],
             className="card-head",
@@ -118,6 +119,12 @@ def _contents(key: Row, values: Values) -> list[Any]:
         _filters(values),
         _table(rows, key, values) if rows else _nothing(key, values),
     ]
+
+
+def _count(n_matching: int) -> str:
+    if n_matching > MOST_ROWS:
+        return f"the first {MOST_ROWS:,} of more rows; filter or sort to see others"
+    return count_text(n_matching, "row") if n_matching else ""
 
 
 def query_of(key: Row, values: Values) -> queries.NeuronQuery:
@@ -129,8 +136,8 @@ def query_of(key: Row, values: Values) -> queries.NeuronQuery:
         If it names no such column or range.
     """
     sort = values.get("sort", "")
-    if sort.removeprefix("-") not in {*queries.PAGE_COLUMNS, ""}:
-        raise AddressError(f"the address says sort={sort!r}, expected one of {', '.join(queries.PAGE_COLUMNS)}")
+    if sort.removeprefix("-") not in {*queries.SORT_COLUMNS, ""}:
+        raise AddressError(f"the address says sort={sort!r}, expected one of {', '.join(queries.SORT_COLUMNS)}")
     return queries.NeuronQuery(
         parameters=queries.default_parameters(number(values, "row", int)),
         key=key,
