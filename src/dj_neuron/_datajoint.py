@@ -33,6 +33,21 @@ def quiet() -> Iterator[None]:
         logger.removeFilter(is_warning)
 
 
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Hold back all that DataJoint logs: where something is tried again, and what it says was said before."""
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(nothing)
+    try:
+        with quiet():
+            yield
+    finally:
+        logger.removeFilter(nothing)
+
+
 with quiet():
     # its own import of its own deprecated module; and a broken datajoint.json, which open_database refuses
     warnings.filterwarnings("ignore", message=r"datajoint\.migrate is deprecated", category=DeprecationWarning)
@@ -41,4 +56,4 @@ with quiet():
     from datajoint.settings import Config, find_config_file
     from datajoint.settings import config as global_config
 
-__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet"]
+__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet", "silent"]

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     from dj_neuron.connection import DelayRange, Pipeline
     from dj_neuron.inventory import Inventory
+
+_JOB_COUNTS = {"n_reserved": "reserved", "n_errors": "failed"}
+_LIVES = {True: "", False: ", which is gone: a worker will take it up", None: ", by another program"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -213,7 +217,7 @@ def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fre
 
 @cli.command()
 @click.option("--replace", is_flag=True, help="Only these delays remain.")
-@click.option("--queue", is_flag=True, help="Register the delays only; the next compute does the work.")
+@click.option("--queue", is_flag=True, help="Register the delays only; workers do the work.")
 @_compute_options
 @click.pass_obj
 def compute(options: _Options, /, replace: bool, queue: bool, **computing: Any) -> None:
@@ -240,6 +244,65 @@ def _compute(
         click.echo("then " + ", ".join(f"{table} of {n}" for table, n in judged.items()))
     if report.errors:
         raise DjNeuronError(f"{len(report.errors)} computation(s) failed: {'; '.join(report.errors)}")
+
+
+@cli.command()
+@click.option("--forever", is_flag=True, help="Wait for more when nothing is left.")
+@click.option("--retry", is_flag=True, help="Take up keys again that failed.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Workers on this machine.")
+@click.option("--threads", type=click.IntRange(1), help="Of the numerics, per worker.  [default: cores / processes]")
+@click.option("--dask", metavar="ADDRESS", help="One worker in each process of the Dask cluster with this scheduler.")
+@_json_option
+@click.pass_obj
+def worker(
+    options: _Options, forever: bool, retry: bool, processes: int, threads: int | None, dask: str | None, as_json: bool
+) -> None:
+    """Compute what is registered, as one of many, until nothing is left.
+
+    Any number of workers may be started, on any number of machines; one that is killed leaves its key to the others.
+    SIGTERM or Ctrl+C ends it after the key at hand, a second one gives that key back and ends at once.
+
+    Exit codes: 0 when nothing is left, 2 when keys failed or a process was lost, 128 + the signal's number when ended.
+    """
+    from dj_neuron.jobs import Display
+    from dj_neuron.workers import Stop, WorkReport
+
+    if dask is not None and processes != 1:
+        raise click.UsageError("--dask and --processes exclude each other: the cluster says how many workers there are")
+    stop = Stop(again=_end)
+    with stop.on_signals():
+        if processes > 1:
+            from dj_neuron.workers.processes import work_in_processes
+
+            arguments = ["--forever"] if forever else []
+            report = work_in_processes(
+                processes, options.arguments(), arguments, n_threads=threads, retry=retry, stop=stop
+            )
+        else:
+            with options.pipeline() as pipeline, Display(pipeline.progress, bars=False if as_json else None) as display:
+                if dask is not None:
+                    from dj_neuron.workers.dask_cluster import work_on_dask
+
+                    report = work_on_dask(
+                        dask, pipeline.database.settings, forever=forever, retry=retry, n_threads=threads,
+                        stop=stop, say=display.say, look=lambda: display.report(None),
+                    )  # fmt: skip
+                else:
+                    report = WorkReport()
+
+                    def tell(outcome: Any) -> None:
+                        report.add(outcome)
+                        display.report(outcome)
+
+                    pipeline.work(
+                        forever=forever, retry=retry, n_threads=threads, stop=stop, report=tell, say=display.say
+                    )
+    click.echo(json.dumps(asdict(report)) if as_json else str(report))
+    if stop.signal is not None:
+        sys.exit(128 + stop.signal)
+    if report.errors or report.lost:
+        failures = [*report.lost, *([f"{len(report.errors)} computation(s) failed"] if report.errors else [])]
+        raise DjNeuronError(f"{'; '.join(failures)}; dj-neuron status shows why")
 
 
 @cli.command()
@@ -284,12 +347,13 @@ def _short(value: Any) -> str:
 
 
 @cli.command()
+@click.option("--errors", is_flag=True, help="Show all of what failed, with tracebacks.")
 @click.option("--deep", is_flag=True, help="Also look at every object in the store.")
 @click.option("--names-only", is_flag=True, help="With --deep: compare names and lengths, read nothing.")
 @_json_option
 @click.pass_obj
-def status(options: _Options, deep: bool, names_only: bool, as_json: bool) -> None:
-    """Print what the pipeline holds and what remains to be computed.
+def status(options: _Options, errors: bool, deep: bool, names_only: bool, as_json: bool) -> None:
+    """Print what the pipeline holds, what remains to be computed, who is at it, and what failed.
 
     With --deep also which objects in the store no row refers to (db clean removes them), and which are missing or
     damaged; the exit code is then 2 if any is. Every object is read, and its checksum compared.
@@ -297,7 +361,7 @@ def status(options: _Options, deep: bool, names_only: bool, as_json: bool) -> No
     if names_only and not deep:
         raise click.UsageError("--names-only says how to look, which needs --deep")
     with options.pipeline() as pipeline:
-        found = pipeline.status()
+        found = pipeline.status(all_jobs=errors)
         inventory = pipeline.inventory(is_read=not names_only, progress=_say) if deep else None
     if as_json:
         stored = (
@@ -305,19 +369,38 @@ def status(options: _Options, deep: bool, names_only: bool, as_json: bool) -> No
         )
         click.echo(json.dumps({**found, **stored}, indent=2))
     else:
-        _print_status(found)
+        _print_status(found, errors)
         if inventory is not None:
             _print_inventory(inventory)
     if inventory is not None:
         inventory.check()
 
 
-def _print_status(found: dict[str, Any]) -> None:
-    computed = found.pop("computed")
+def _print_status(found: dict[str, Any], with_tracebacks: bool) -> None:
+    computed, jobs = found.pop("computed"), {of_table["table"]: of_table for of_table in found.pop("jobs")}
     for name, value in found.items():
         click.echo(f"{name.replace('_', ' '):<30}{value}")
     for table, progress in computed.items():
-        click.echo(f"{table:<30}{progress['done']} of {progress['total']} done")
+        of_table = jobs.get(table, {"n_reserved": 0, "n_errors": 0})
+        counted = [f"{progress['done']} of {progress['total']} done"]
+        counted += [f"{of_table[name]} {words}" for name, words in _JOB_COUNTS.items() if of_table[name]]
+        click.echo(f"{table:<30}{', '.join(counted)}")
+    for of_table in jobs.values():
+        _print_jobs(of_table, with_tracebacks)
+
+
+def _print_jobs(of_table: dict[str, Any], with_tracebacks: bool) -> None:
+    for job in of_table["reserved"]:
+        who = f"process {job['pid']} on {job['host']} for {job['for_s']:.0f} s"
+        click.echo(f"\n{of_table['table']} of {job['key']}\n  reserved by {who}{_LIVES[job['lives']]}")
+    for job in of_table["errors"]:
+        message = job["message"] if with_tracebacks else job["message"].partition("\n")[0]
+        click.echo(f"\n{of_table['table']} of {job['key']}\n  failed: {message}")
+        if with_tracebacks and job["traceback"]:
+            click.echo(textwrap.indent(job["traceback"].rstrip(), "  "))
+    for name, shown in (("n_reserved", "reserved"), ("n_errors", "errors")):
+        if more := of_table[name] - len(of_table[shown]):
+            click.echo(f"\nand {more} more of {of_table['table']} {_JOB_COUNTS[name]}: --errors shows all")
 
 
 def _print_inventory(inventory: Inventory) -> None:

@@ -24,6 +24,11 @@ class Options:
     def __init__(self, data_dir: Path | None, config: Path | None, prefix: str | None) -> None:
         self.data_dir, self.config, self.prefix = data_dir, config, prefix
 
+    def arguments(self) -> list[str]:
+        """Give these options as a command line has them."""
+        given = {"--data-dir": self.data_dir, "--config": self.config, "--prefix": self.prefix}
+        return [f"{name}={value}" for name, value in given.items() if value is not None]
+
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
         """Open the pipeline and say which database it is in."""

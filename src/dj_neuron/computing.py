@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import PipelineError, is_from_the_database
+from dj_neuron.jobs import Worker
 from dj_neuron.pipeline import covariance, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.strf import thread_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from dj_neuron.jobs import Outcome
 
 # In the order of their foreign keys.
 _JUDGING = (
@@ -91,7 +94,7 @@ class ComputeReport:
         return self.computed.get(StrfEstimation.__name__, 0)
 
 
-def register(ranges: Sequence[DelayRange], rules: dict[str, Any], *, replace: bool) -> int:
+def register(ranges: Sequence[DelayRange], rules: dict[str, Any], *, replace: bool, judge: bool) -> int:
     """Insert parameter rows that are not there; give the number of estimations removed because others were.
 
     Raises
@@ -102,6 +105,8 @@ def register(ranges: Sequence[DelayRange], rules: dict[str, Any], *, replace: bo
     if replace and not ranges:
         raise PipelineError("replacing delays needs the delays that are to remain")
     ids = [_register(delay_range, rules) for delay_range in ranges]
+    if judge:
+        _register_defaults()
     return _remove_all_but(ids) if replace else 0
 
 
@@ -110,20 +115,37 @@ def n_estimations() -> int:
     return len(StrfEstimation())
 
 
-def populate(n_removed: int, *, judge: bool, show_progress: bool) -> ComputeReport:
-    """Compute what is missing, table by table; a key that fails does not stop the others."""
+def populate(
+    connection: Any, prefix: str, n_removed: int, *, judge: bool, report: Callable[[Outcome | None], None]
+) -> ComputeReport:
+    """Compute what is missing or has failed before, table by table; a key that fails does not stop the others."""
     n_before = n_estimations()
-    if judge:
-        _register_defaults()
-    computed: dict[str, int] = {}
+    tables = _tables(StrfEstimation, *(_JUDGING if judge else ()))
+    computed = {table.__name__: 0 for table in tables}
     errors: list[str] = []
-    for table in (StrfEstimation, *(_JUDGING if judge else ())):
-        # many small matrices: threads of BLAS would wait for each other, up to ten times as long as one takes
-        n_threads = None if table is StrfEstimation else 1
-        with threadpool_limits(n_threads, user_api="blas"):
-            computed[table.__name__], failed = _populate(table(), show_progress)
-        errors += failed
+
+    def count(outcome: Outcome | None) -> None:
+        if outcome is not None and outcome.result == "computed":
+            computed[outcome.table] += 1
+        elif outcome is not None and outcome.result == "failed":
+            errors.append(f"{outcome.table} of {in_words(outcome.key)}: {outcome.message}")
+        report(outcome)
+
+    worker = Worker(connection, prefix, tables, report=count)
+    worker.retry()
+    worker.run()
     return ComputeReport(computed, n_before, n_removed, tuple(errors))
+
+
+def worker(connection: Any, prefix: str, **how: Any) -> Worker:
+    """Give a worker on all computed tables; `how` is as in :class:`~dj_neuron.jobs.Worker`."""
+    return Worker(connection, prefix, _tables(StrfEstimation, *_JUDGING), **how)
+
+
+def _tables(*tables: Any) -> dict[Any, int | None]:
+    """Give tables with how many threads of BLAS suit each, as far as the process may have them."""
+    # many small matrices: threads of BLAS would wait for each other, up to ten times as long as one takes
+    return {table: thread_limit() if table is StrfEstimation else 1 for table in tables}
 
 
 def progress() -> dict[str, dict[str, int]]:
@@ -134,19 +156,6 @@ def progress() -> dict[str, dict[str, int]]:
         asked = table().key_source
         found[table.__name__] = {"done": len(table() & asked.proj()), "total": len(asked)}
     return found
-
-
-def _populate(table: Any, show_progress: bool) -> tuple[int, list[str]]:
-    result = table.populate(suppress_errors=True, return_exception_objects=True, display_progress=show_progress)
-    errors = []
-    for key, error in result["error_list"]:
-        if isinstance(error, KeyboardInterrupt):
-            raise error
-        # what another process computed at the same moment is no failure
-        if not table & key:
-            reason = error if table.key_source & key else "what it is computed from was deleted meanwhile"
-            errors.append(f"{type(table).__name__} of {_in_words(key)}: {reason}")
-    return result["success_count"], errors
 
 
 def _register(delay_range: DelayRange, rules: dict[str, Any]) -> int:
@@ -192,5 +201,6 @@ def _delete(rows: Any) -> None:
         rows.delete(prompt=False)
 
 
-def _in_words(key: dict[str, Any]) -> str:
+def in_words(key: dict[str, Any]) -> str:
+    """Give a primary key as a person would say it."""
     return ", ".join(f"{name} {value}" for name, value in key.items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,23 +12,26 @@ from dj_neuron import computing, ingest, pipeline, queries
 from dj_neuron._datajoint import dj
 from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.contracts.notebook import card, listing
-from dj_neuron.database import open_database
+from dj_neuron.database import open_database, open_with
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
+from dj_neuron.jobs import Display, PatientConnection
 from dj_neuron.readers import read_sessions
+from dj_neuron.strf import use_threads
 from dj_neuron.thread_connections import ThreadConnections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from types import ModuleType
 
     from dj_neuron.contracts import ReceptiveFieldResult, Session, Strf
-    from dj_neuron.database import Database
+    from dj_neuron.database import Database, Settings
     from dj_neuron.ingest import IngestReport
+    from dj_neuron.jobs import Outcome
     from dj_neuron.strf.frame_clock import FrameRule
 
 
-__all__ = ["DEFAULT_DELAYS", "ComputeReport", "DelayRange", "Pipeline", "connect"]
+__all__ = ["DEFAULT_DELAYS", "ComputeReport", "DelayRange", "Pipeline", "connect", "connect_with"]
 
 
 class Pipeline:
@@ -183,16 +188,21 @@ class Pipeline:
         replace : bool
             Remove all other parameter rows and what was computed from them, so that only `delays_s` remain.
         queue : bool
-            Only register; whoever calls compute next does the work.
+            Only register; workers do the work (:meth:`work`), or whoever calls compute next.
         judge : bool
             Otherwise stop after the STRFs.
         show_progress : bool
-            Show a bar for each table on standard error.
+            Show how far each table is on standard error: bars on a terminal, else lines.
 
         Returns
         -------
         ComputeReport
             Counts per table; one line per key that failed.
+
+        Notes
+        -----
+        Keys are reserved as those of :meth:`work` are: any number of processes may compute at once, and this returns
+        when nothing is left to any of them. Keys that failed before are taken up again.
         """
         self._check_open()
         asked = list(delays_s) if isinstance(delays_s, Iterable) else [delays_s]
@@ -200,10 +210,72 @@ class Pipeline:
         if estimator == "ridge" and not centre:
             raise PipelineError("ridge regression without centring was asked for, expected centre=True")
         rules = {"estimator": estimator, "frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
-        n_removed = computing.register(ranges, rules, replace=replace)
+        n_removed = computing.register(ranges, rules, replace=replace, judge=judge)
         if queue:
             return computing.ComputeReport({}, computing.n_estimations(), n_removed, ())
-        return computing.populate(n_removed, judge=judge, show_progress=show_progress)
+        arguments = (self._database.connection, self._database.prefix, n_removed)
+        if not show_progress:
+            return computing.populate(*arguments, judge=judge, report=lambda _: None)
+        with Display(self.progress) as display:
+            return computing.populate(*arguments, judge=judge, report=display.report)
+
+    def work(
+        self,
+        *,
+        forever: bool = False,
+        retry: bool = False,
+        n_threads: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        report: Callable[[Outcome | None], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Compute what is registered beside any number of other workers, until nothing is left; then close.
+
+        Parameters
+        ----------
+        forever : bool
+            Wait for more instead of returning.
+        retry : bool
+            First take up keys again that failed.
+        n_threads : int, optional
+            Threads of the numerics at most; default: one per core.
+        stop : callable
+            Asked between keys; when it gives true, no further one is begun.
+        report : callable
+            Called with what became of every key, and with None while waiting for others.
+        say : callable
+            Called with a line when the database goes away and when it is back: a worker waits for it.
+
+        Notes
+        -----
+        Which keys are computed and by whom: docs/explanation/workers.md.
+        """
+        with self._patiently(stop, say) as connection:
+            use_threads(n_threads)
+            try:
+                worker = computing.worker(connection, self._database.prefix, stop=stop, report=report)
+                if retry:
+                    worker.retry()
+                worker.run(forever=forever)
+            finally:
+                use_threads(None)
+
+    @contextlib.contextmanager
+    def _patiently(self, stop: Callable[[], bool], say: Callable[[str], None]) -> Iterator[PatientConnection]:
+        """Bind the tables to a connection that outlives restarts of the server; close everything in the end."""
+        self._check_open()
+        model = self._database.connection
+        try:
+            connection = PatientConnection.like(model, stop, say)
+            try:
+                pipeline.activate(connection, self._database.prefix)
+                model.close()
+                yield connection
+            finally:
+                with contextlib.suppress(Exception):  # the server may be away
+                    connection.close()
+        finally:
+            self.close()
 
     def strfs(self, restriction: Any = True, *, combine: bool = True, **key: Any) -> list[Strf]:
         """Load STRFs as contracts.
@@ -289,14 +361,26 @@ class Pipeline:
             connections.close()
             self.close()
 
-    def status(self) -> dict[str, Any]:
-        """Give counts, and per computed table how much of it is done."""
+    def progress(self) -> dict[str, dict[str, int]]:
+        """Give ``done`` and ``total`` of every computed table."""
+        self._check_open()
+        return computing.progress()
+
+    def status(self, *, all_jobs: bool = False) -> dict[str, Any]:
+        """Give counts, and per computed table how much of it is done, who is at it, and what failed.
+
+        Parameters
+        ----------
+        all_jobs : bool
+            Give every reserved and failed key, not only the first ones of each table.
+        """
         self._check_open()
         return {
             "database": self._database.description,
             "prefix": self._database.prefix,
             **queries.counts(),
             "computed": computing.progress(),
+            "jobs": [asdict(jobs) for jobs in queries.open_jobs(None if all_jobs else 5)],
         }
 
     def inventory(self, *, is_read: bool = True, progress: Callable[[str], None] | None = None) -> Inventory:
@@ -349,11 +433,28 @@ def connect(
     DatabaseError
         If no server can be reached or started.
     """
+    return _opened(
+        lambda: open_database(
+            None if data_dir is None else Path(data_dir), None if config_file is None else Path(config_file), prefix
+        )
+    )
+
+
+def connect_with(settings: Settings) -> Pipeline:
+    """Open the pipeline of another process, perhaps on another machine.
+
+    Raises
+    ------
+    DatabaseError
+        If its server cannot be reached from here.
+    """
+    return _opened(lambda: open_with(settings))
+
+
+def _opened(open_it: Callable[[], Database]) -> Pipeline:
     if Pipeline._current is not None:
         Pipeline._current.close()
-    database = open_database(
-        None if data_dir is None else Path(data_dir), None if config_file is None else Path(config_file), prefix
-    )
+    database = open_it()
     try:
         return Pipeline(database)
     except dj.DataJointError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import re
 import sys
 from dataclasses import dataclass, field
@@ -58,6 +59,25 @@ class _Address:
         return f"{_PRODUCTS[self.backend]} server at {self.host}:{self.port} as {self.user}"
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What another process needs to open the same database; shows no secret when printed.
+
+    Attributes
+    ----------
+    prefix, data_dir
+        As of :class:`Database`.
+    host : str
+        Name of the machine that these are from: an embedded database serves only that.
+    """
+
+    prefix: str
+    data_dir: Path
+    host: str
+    _address: _Address | None
+    _stores: dict[str, Any] = field(repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Database:
     """An open database: a connection of its own, never DataJoint's global one.
@@ -87,6 +107,18 @@ class Database:
     def connection(self) -> Any:
         """The ``datajoint.Connection`` of this database."""
         return self.instance.connection
+
+    @property
+    def settings(self) -> Settings:
+        """What another process needs to open this database."""
+        address = None
+        if self.server is None:
+            info = self.connection.conn_info
+            address = _Address(
+                self.connection.adapter.backend, info["host"], info["port"], info["user"], info["passwd"],
+                info["database_name"], info["ssl_input"],
+            )  # fmt: skip
+        return Settings(self.prefix, self.data_dir, platform.node(), address, dict(self.instance.config.stores))
 
     def close(self) -> None:
         """Close the connection and give back the share in the embedded server. Closing twice does nothing."""
@@ -161,6 +193,26 @@ def open_database(data_dir: Path | None = None, config_file: Path | None = None,
         raise
     description = str(address) if server is None else f"embedded PostgreSQL in {data_dir}"
     return Database(instance, prefix or DEFAULT_PREFIX, description, data_dir, server)
+
+
+def open_with(settings: Settings) -> Database:
+    """Connect to a database that another process has open, perhaps on another machine.
+
+    Raises
+    ------
+    DatabaseError
+        If the server does not answer, or is the embedded one of another machine.
+    """
+    if settings._address is None:
+        if settings.host != platform.node():
+            raise DatabaseError(
+                f"the database embedded in {settings.data_dir} serves {settings.host}, not {platform.node()}: "
+                "workers on several machines need a server"
+            )
+        return open_database(settings.data_dir, None, settings.prefix)
+    instance = _connect(settings._address)
+    instance.config.stores = settings._stores
+    return Database(instance, settings.prefix, str(settings._address), settings.data_dir)
 
 
 def _is_prefix(text: str) -> bool:

@@ -35,17 +35,7 @@ class ThreadConnections:
     """
 
     def __init__(self, model: Any, description: str) -> None:
-        info = model.conn_info
-        self._open: Callable[[], Any] = lambda: dj.Connection(
-            info["host"],
-            info["user"],
-            info["passwd"],
-            info["port"],
-            info["ssl_input"],
-            database_name=info["database_name"],
-            backend=model.adapter.backend,
-            config_override=model._config,
-        )
+        self._open: Callable[[], Any] = lambda: another_connection(model)
         self._description = description
         self._of_thread = threading.local()
         self._all: dict[int, Any] = {}  # by identity: DataJoint takes connections to one server for equal
@@ -67,7 +57,7 @@ class ThreadConnections:
         try:
             return mine.query(query, args, **options)
         except Exception:
-            if _answers(mine):
+            if answers(mine):
                 raise
         self._drop(mine)
         return self._mine().query(query, args, **options)
@@ -77,7 +67,7 @@ class ThreadConnections:
         with self._lock:
             connections, self._all = self._all, {}
         for connection in connections.values():
-            if _answers(connection):
+            if answers(connection):
                 connection.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -107,6 +97,22 @@ class ThreadConnections:
             self._all.pop(id(connection), None)
 
 
-def _answers(connection: Any) -> bool:
+def another_connection(model: Any, kind: Any = dj.Connection) -> Any:
+    """Open a connection of some kind to where `model` is connected, as the same user."""
+    info = model.conn_info
+    return kind(
+        info["host"],
+        info["user"],
+        info["passwd"],
+        info["port"],
+        info["ssl_input"],
+        database_name=info["database_name"],
+        backend=model.adapter.backend,
+        config_override=model._config,
+    )
+
+
+def answers(connection: Any) -> bool:
+    """Whether the server still answers on this connection."""
     # DataJoint's own is_connected overlooks what the ping of its adapter returns
     return bool(connection.adapter.ping(connection._conn))

@@ -13,7 +13,7 @@ from dj_neuron.queries.estimates import (
     strfs_of,
 )
 from dj_neuron.queries.estimations import Computation, Estimation, computations, estimations
-from dj_neuron.queries.jobs import JobErrors, job_errors
+from dj_neuron.queries.jobs import FailedJob, OpenJobs, ReservedJob, open_jobs
 from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headings, preview, table_classes, tables
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
 from dj_neuron.queries.neuron_page import (
@@ -45,10 +45,12 @@ __all__ = [
     "SORT_COLUMNS",
     "Computation",
     "Estimation",
-    "JobErrors",
+    "FailedJob",
     "NeuronColumn",
     "NeuronQuery",
+    "OpenJobs",
     "ParameterIds",
+    "ReservedJob",
     "SessionInfo",
     "StimulationInfo",
     "TableInfo",
@@ -62,7 +64,6 @@ __all__ = [
     "default_parameters",
     "estimations",
     "foreign_keys",
-    "job_errors",
     "join_delays",
     "load_headings",
     "mosaics",
@@ -71,6 +72,7 @@ __all__ = [
     "neuron_columns",
     "neuron_page",
     "neuron_table",
+    "open_jobs",
     "parameter_rows",
     "peaks",
     "preview",

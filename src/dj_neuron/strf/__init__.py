@@ -1,5 +1,6 @@
 """The numerics: arrays in, arrays out. Knows neither the database nor the pictures."""
 
+from dj_neuron.strf._threads import thread_limit, use_threads
 from dj_neuron.strf.average import SpikeTriggeredAverage, spike_triggered_average
 from dj_neuron.strf.covariance import SpikeTriggeredCovariance, spike_triggered_covariance
 from dj_neuron.strf.covariance_window import covariance_window
@@ -64,5 +65,7 @@ __all__ = [
     "smoothed_shift_null",
     "spike_triggered_average",
     "spike_triggered_covariance",
+    "thread_limit",
     "trial_counts",
+    "use_threads",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 
 from dj_neuron.errors import AlignmentError
-from dj_neuron.strf._threads import N_CORES, on_all_cores
+from dj_neuron.strf._threads import n_cores, on_all_cores
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.alignment import HAS_NUMBA, align
 from dj_neuron.strf.repeats import frozen_repeats, square_counts_of_images
@@ -176,7 +176,7 @@ def _largest_compiled(
     weight[: movie.n_blocks] = _one_over(np.sqrt(share * (1 - share))[: movie.n_blocks])
     if not weight.any():
         return np.full(shifts.shape, np.nan)
-    largest = np.zeros((N_CORES, *shifts.shape))
+    largest = np.zeros((n_cores(), *shifts.shape))
     on_all_cores(
         kernel.largest_deviations,
         n_tiles * len(shifts),
@@ -227,11 +227,11 @@ def _largest_by_fft(movie: Movie, spikes: AlignedSpikes, is_used: NDArray[np.boo
         weight = _one_over(np.sqrt(mean * (1 - mean)) if is_counted else values.std(axis=1))
         if not weight.any():
             continue
-        spectrum = fft.rfft(values, axis=1, workers=N_CORES)
+        spectrum = fft.rfft(values, axis=1, workers=n_cores())
         for neuron, delay in zip(*np.nonzero(is_used), strict=True):
             row = spikes.row(int(neuron * n_delays + delay))
             of_row = fft.rfft(np.bincount(row, minlength=n_frames)).conj()
-            sums = fft.irfft(spectrum * of_row, n_frames, axis=1, workers=N_CORES)[:, shifts[neuron]]
+            sums = fft.irfft(spectrum * of_row, n_frames, axis=1, workers=n_cores())[:, shifts[neuron]]
             sums = np.rint(sums) if is_counted else sums
             deviations = np.abs(sums - (row.size * mean)[:, None]) * weight[:, None]
             found = deviations.max(axis=0) / np.sqrt(spikes.square_counts[neuron, delay])

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft
 
 from dj_neuron.errors import AlignmentError
-from dj_neuron.strf._threads import N_CORES, on_all_cores
+from dj_neuron.strf._threads import n_cores, on_all_cores
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.region import octaves, smoother
 from dj_neuron.strf.shift_null import ShiftNull
@@ -113,13 +113,13 @@ def _heights(movie: Movie, counts: Floats, block_size_um: tuple[float, float]) -
     """Give the largest |z| over scales and places of every neuron at every offset, ``(n_neurons, n_frames)``."""
     n_frames = movie.n_frames
     length = fft.next_fast_len(2 * n_frames, real=True)  # twice around the circle: prime numbers of frames are slow
-    of_counts = fft.rfft(_once(counts), length, axis=1, workers=N_CORES).conj()
+    of_counts = fft.rfft(_once(counts), length, axis=1, workers=n_cores()).conj()
     heights = np.full(counts.shape, np.nan, np.float32)
     n_at_a_time = max(1, _CHUNK_VALUES // length)
     for places in _smoothed_movie(movie, block_size_um):
         for first in range(0, len(places), n_at_a_time):
             doubled = np.tile(places[first : first + n_at_a_time], 2)
-            of_places = fft.rfft(doubled, length, axis=1, workers=N_CORES)
+            of_places = fft.rfft(doubled, length, axis=1, workers=n_cores())
             on_all_cores(_raise, len(counts), heights, of_places, of_counts, length)
     return heights.astype(np.float64)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import fft, sparse
 
-from dj_neuron.strf._threads import N_CORES, n_shares_of, on_all_cores
+from dj_neuron.strf._threads import n_cores, n_shares_of, on_all_cores
 from dj_neuron.strf.alignment import HAS_NUMBA
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def add_moments(values: Values, sums: NDArray[np.float64], squares: NDArray[np.f
         return
     from dj_neuron.strf import _value_kernel as kernel  # noqa: PLC0415 - numba takes a second to import
 
-    moments = np.zeros((N_CORES, 2, values.shape[1]))
-    on_all_cores(kernel.add_moments, N_CORES, values, moments)
+    moments = np.zeros((n_cores(), 2, values.shape[1]))
+    on_all_cores(kernel.add_moments, len(moments), values, moments)
     sums += moments[:, 0].sum(axis=0)
     squares += moments[:, 1].sum(axis=0)
 
@@ -225,12 +225,12 @@ def _correlate(values: Values, trains: list[Ints], lags: Ints, sums: NDArray[np.
         counts[number] = np.bincount(train - lags.min(), minlength=counts.shape[1])
     pieces = np.lib.stride_tricks.sliding_window_view(counts, length, axis=1)[:, ::hop]
     # (frequency, train, piece) times (frequency, piece, block): one product for every frequency
-    of_trains = np.ascontiguousarray(fft.rfft(pieces, axis=2, workers=N_CORES).transpose(2, 0, 1))
+    of_trains = np.ascontiguousarray(fft.rfft(pieces, axis=2, workers=n_cores()).transpose(2, 0, 1))
     by_train = sums.reshape(len(trains), lags.size, n_blocks)
     for first in range(0, n_blocks, _BLOCKS_PER_TRANSFORM):
         tile = slice(first, min(first + _BLOCKS_PER_TRANSFORM, n_blocks))
         padded = np.zeros((n_pieces, hop, tile.stop - first), np.float32)
         padded.reshape(n_pieces * hop, -1)[:n_frames] = values[:, tile]
-        of_blocks = fft.rfft(padded, n=length, axis=1, workers=N_CORES).conj().transpose(1, 0, 2)
-        correlated = fft.irfft(of_trains @ np.ascontiguousarray(of_blocks), n=length, axis=0, workers=N_CORES)
+        of_blocks = fft.rfft(padded, n=length, axis=1, workers=n_cores()).conj().transpose(1, 0, 2)
+        correlated = fft.irfft(of_trains @ np.ascontiguousarray(of_blocks), n=length, axis=0, workers=n_cores())
         by_train[:, :, tile] += correlated[lags - lags.min()].transpose(1, 0, 2)

@@ -49,7 +49,7 @@ def page() -> Page:
 
 def _progress() -> Component:
     done = computing.progress()
-    jobs = {found.table: found for found in queries.job_errors()}
+    jobs = {found.table: found for found in queries.open_jobs()}
     n_missing = sum(one["total"] - one["done"] for one in done.values())
     n_failed = sum(found.n_errors for found in jobs.values())
     n_reserved = sum(found.n_reserved for found in jobs.values())
@@ -82,7 +82,7 @@ def _remains(progress: dict[str, dict[str, int]], n_missing: int) -> Any:
     return "dj-neuron compute does what is missing." if n_missing else "Everything asked for is computed."
 
 
-def _bar(name: str, done: int, total: int, jobs: queries.JobErrors | None) -> html.Tr:
+def _bar(name: str, done: int, total: int, jobs: queries.OpenJobs | None) -> html.Tr:
     share = done / total if total else 0.0
     failed = f" · {jobs.n_errors:,} failed" if jobs and jobs.n_errors else ""
     words = f"{done:,} of {total:,}{failed}" if total else "nothing to compute"
@@ -95,8 +95,8 @@ def _bar(name: str, done: int, total: int, jobs: queries.JobErrors | None) -> ht
     return html.Tr([html.Th(name, scope="row"), html.Td(words), html.Td(bar)])
 
 
-def _failures(found: queries.JobErrors) -> html.Div:
-    shown = [html.Li([html.Span(key, className="note"), html.Div(message)]) for key, message in found.errors]
+def _failures(found: queries.OpenJobs) -> html.Div:
+    shown = [html.Li([html.Span(one.key, className="note"), html.Div(one.message)]) for one in found.errors]
     return html.Div(
         [html.Strong(f"{found.table}: {count_text(found.n_errors, 'key')} failed"), html.Ul(shown)],
         className="notice failures",
