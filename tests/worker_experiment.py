@@ -20,7 +20,8 @@ import numpy as np
 import dj_neuron
 from dj_neuron import queries
 from dj_neuron._datajoint import dj
-from dj_neuron.connection import DelayRange
+from dj_neuron.cli import main
+from dj_neuron.connection import DelayRange, Pipeline
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.ingest import ingest_session
@@ -126,7 +127,17 @@ class PostgreSql(_Server):
             for parent in self.folder.parents:
                 if not parent.stat().st_mode & 0o001:
                     parent.chmod(parent.stat().st_mode | 0o001)
-        init = (*self._as, self._bin / "initdb", "-D", self.folder / "pg", "-U", "postgres", "--auth=trust", "-E", "UTF8")
+        init = (
+            *self._as,
+            self._bin / "initdb",
+            "-D",
+            self.folder / "pg",
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "-E",
+            "UTF8",
+        )
         subprocess.run(init, check=True, capture_output=True, cwd=self.folder)
         with (self.folder / "pg" / "pg_hba.conf").open("a") as hba:
             hba.write("host all all all scram-sha-256\n")
@@ -158,7 +169,9 @@ def make_sessions(n_sessions, n_neurons=3, n_frames=400, shape=(3, 4)):
         frames = rng.choice([-1, 1], (n_frames, *shape))
         drive = frames.reshape(n_frames, -1)[:, rng.integers(0, frames[0].size, n_neurons)]
         spikes = rng.uniform(size=drive.shape) < 0.1 + 0.3 * (drive > 0)
-        times = [np.sort((np.nonzero(of_one)[0] + 3.5) / 60 + rng.uniform(0, 0.01, of_one.sum())) for of_one in spikes.T]
+        times = [
+            np.sort((np.nonzero(of_one)[0] + 3.5) / 60 + rng.uniform(0, 0.01, of_one.sum())) for of_one in spikes.T
+        ]
         trains = tuple(SpikeTrain(i, one) for i, one in enumerate(times, 1))
         movie = Movie.from_frames(frames, block_size_px=(20, 20))
         stimulation = Stimulation(1, movie, 60.0, 0.0, 2.0, trains)
@@ -174,15 +187,54 @@ def register(server, prefix, **work):
 
 
 class WorkerProcess:
-    """A worker as a user starts it; its lines are kept."""
+    """A worker's process, as the command line makes it; its lines are kept.
 
-    def __init__(self, server, prefix, folder, number, *arguments, before=()):
+    It is forked from this one, which spares importing everything anew; behind a command such as ``ip netns exec`` it is
+    started afresh.
+    """
+
+    def __init__(self, server, prefix, folder, name, *arguments, before=()):
         given = {"--data-dir": "data_dir", "--config": "config_file"}
-        options = [f"{flag}={server.options[name]}" for flag, name in given.items() if name in server.options]
-        self.log = folder / f"worker-{number}.log"
-        command = [*before, sys.executable, "-m", "dj_neuron.cli", *options, f"--prefix={prefix}", "worker", *arguments]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
+        options = [f"{flag}={server.options[key]}" for flag, key in given.items() if key in server.options]
+        arguments = [*options, f"--prefix={prefix}", "worker", *arguments]
+        self.log = folder / f"worker-{name}.log"
+        self.returncode = None
+        if before:
+            command = [*before, sys.executable, "-m", "dj_neuron.cli", *arguments]
+            with self.log.open("wb") as log:
+                self.pid = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder).pid
+        else:
+            self.pid = os.fork() or self._run(arguments)
+
+    def _run(self, arguments):
+        code = 1
+        try:
+            log = os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+            sys.argv = ["dj-neuron", *arguments]
+            Pipeline._current = None  # the connection of the process that forked is not ours to close
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def is_running(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode is None
+
+    def wait(self, timeout_s=120):
+        wait_for(lambda: not self.is_running(), timeout_s)
+        return self.returncode
 
     def lines(self):
         return self.log.read_text(errors="replace").splitlines()

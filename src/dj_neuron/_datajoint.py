@@ -35,7 +35,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Hold back all that DataJoint logs: where something is tried again, and what it says was said before."""
+    """Hold back all that DataJoint logs and warns of, where that was said before: when connecting once more."""
 
     def nothing(_: logging.LogRecord) -> bool:
         return False
@@ -43,6 +43,7 @@ def silent() -> Iterator[None]:
     logger.addFilter(nothing)
     try:
         with quiet():
+            warnings.filterwarnings("ignore", message="MariaDB is not officially supported", category=UserWarning)
             yield
     finally:
         logger.removeFilter(nothing)

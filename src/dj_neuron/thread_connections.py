@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron._datajoint import dj, quiet
+from dj_neuron._datajoint import dj, silent
 from dj_neuron.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class ThreadConnections:
 
     def _opened(self) -> Any:
         try:
-            with quiet():
-                connection = self._open()
+            connection = self._open()
             connection.query(_READ_ONLY[connection.adapter.backend])
         except Exception as error:
             raise DatabaseError(f"the {self._description} does not answer") from error
@@ -100,16 +99,17 @@ class ThreadConnections:
 def another_connection(model: Any, kind: Any = dj.Connection) -> Any:
     """Open a connection of some kind to where `model` is connected, as the same user."""
     info = model.conn_info
-    return kind(
-        info["host"],
-        info["user"],
-        info["passwd"],
-        info["port"],
-        info["ssl_input"],
-        database_name=info["database_name"],
-        backend=model.adapter.backend,
-        config_override=model._config,
-    )
+    with silent():  # what is to be said of the server was said by `model`
+        return kind(
+            info["host"],
+            info["user"],
+            info["passwd"],
+            info["port"],
+            info["ssl_input"],
+            database_name=info["database_name"],
+            backend=model.adapter.backend,
+            config_override=model._config,
+        )
 
 
 def answers(connection: Any) -> bool:

@@ -7,7 +7,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron._datajoint import silent
 from dj_neuron.thread_connections import another_connection
 
 if TYPE_CHECKING:
@@ -77,8 +76,7 @@ class Presence:
 
     def _take(self) -> None:
         if self._connection is None:
-            with silent():
-                self._connection = another_connection(self._model)
+            self._connection = another_connection(self._model)
             self._connection.query(_LEASE[self._model.adapter.backend], reconnect=False)
         taken = self._connection.query(_TAKE[self._model.adapter.backend], args=(self.ticket,), reconnect=False)
         # not taken: the server still believes in a connection of ours that broke

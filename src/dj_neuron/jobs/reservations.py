@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -173,7 +174,7 @@ def _no_word_of_native_types() -> Iterator[None]:
     """Hold back DataJoint's warning of types that it writes itself into its table of jobs."""
 
     def is_other(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("Native type 'integer' is used in attribute")
+        return re.match("Native type '.+' is used in attribute", record.getMessage()) is None
 
     logger.addFilter(is_other)
     try:

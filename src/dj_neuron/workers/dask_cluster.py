@@ -32,6 +32,7 @@ def work_on_dask(
     stop: Callable[[], bool],
     say: Callable[[str], None],
     look: Callable[[], None],
+    timeout_s: float = 10.0,
 ) -> WorkReport:
     """Have every worker of a cluster populate until nothing is left, and give what they did together.
 
@@ -49,6 +50,8 @@ def work_on_dask(
         Called with a line when a worker ends.
     look : callable
         Called every second.
+    timeout_s : float
+        s to wait for the scheduler.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def work_on_dask(
     except ImportError as error:
         raise PipelineError("workers on Dask need distributed: pip install 'dj-neuron[dask]'") from error
     try:
-        client = Client(address, timeout=10, set_as_default=False, name="dj-neuron")
+        client = Client(address, timeout=timeout_s, set_as_default=False, name="dj-neuron")
     except (OSError, ValueError, TimeoutError) as error:
         raise PipelineError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
