@@ -105,7 +105,7 @@ def test_a_lock_tells_who_lives(pipeline):
         other = Presence(connection)
         assert living(connection, [one.ticket, other.ticket]) == {one.ticket}
         assert 2**32 <= one.ticket < 2**63
-    assert living(connection, [one.ticket]) == set()
+    wait_for(lambda: living(connection, [one.ticket]) == set())
     assert living(connection, []) == set()
 
 

@@ -50,6 +50,10 @@ class Embedded:
     def stop(self):
         self._server.stop(force=True)
 
+    @property
+    def pid(self):
+        return self._server.status().pid
+
 
 class _Server:
     """A server as a process of its own, on a free port."""
@@ -73,6 +77,10 @@ class _Server:
             assert self._process.poll() is None, (self.folder / "server.log").read_text()
             assert time.monotonic() < deadline, f"{self.name} does not answer"
             time.sleep(0.1)
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def stop(self):
         self._process.send_signal(signal.SIGINT if self.backend == "postgresql" else signal.SIGTERM)
