@@ -1,8 +1,8 @@
 """Workers killed at random, a database restarted under them, and how throughput grows: python benchmarks/workers.py.
 
 First 1, 2 and 4 workers, as processes in network namespaces of their own if this is root, populate a server of their
-own while one of them is killed now and then and replaced, and the server is stopped and started again. Every key must be
-computed once, with the same results, to the bit, as by one process. Then the same work without disturbance: keys per
+own while one of them is killed now and then and replaced, and the server is stopped and started again. Every key must
+be computed once, with the same results, to the bit, as by one process. Then the same work without disturbance: keys per
 second, and processor time of the database per key, which says how many workers it can serve.
 """
 
@@ -144,8 +144,8 @@ def throughput(server, folder, n_workers, places, **work):
     n_keys = sum(made_by(workers).values())
     database_s = (processor_s(server.pid) - before) / n_keys
     print(
-        f"{server.name:20} {n_workers} workers: {n_keys} keys in {duration_s:6.1f} s, {n_keys / duration_s:6.2f} keys/s, "
-        f"database {1e3 * database_s:5.1f} ms per key: full at {1 / database_s:5.0f} keys/s and core; "
+        f"{server.name:20} {n_workers} workers: {n_keys} in {duration_s:5.1f} s, {n_keys / duration_s:5.2f} keys/s, "
+        f"database {1e3 * database_s:5.1f} ms per key: full at {1 / database_s:.0f} keys/s and core; "
         f"exit codes {codes}",
         flush=True,
     )

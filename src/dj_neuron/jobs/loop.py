@@ -161,10 +161,8 @@ class Worker:
             made = reservations.settled == "computed"
         if isinstance(made, tuple) and isinstance(made[1], KeyboardInterrupt):
             raise made[1]
-        if made is False and reservations.settled in {None, "computed"}:
-            return None
         result = reservations.settled
-        if result is None or result == "gone":
+        if result is None or result == "gone" or (result == "computed" and made is not True):
             return None
         return Outcome(table.__class__.__name__, key, result, time.perf_counter() - started, reservations.message)
 

@@ -79,7 +79,7 @@ def _progress() -> Component:
 def _remains(progress: dict[str, dict[str, int]], n_missing: int) -> Any:
     if not any(one["total"] for one in progress.values()):
         return "Nothing is asked for yet: ingest a recording, and register delays with dj-neuron compute."
-    return "dj-neuron compute does what is missing." if n_missing else "Everything asked for is computed."
+    return "dj-neuron compute, or workers, do what is missing." if n_missing else "Everything asked for is computed."
 
 
 def _bar(name: str, done: int, total: int, jobs: queries.OpenJobs | None) -> html.Tr:
