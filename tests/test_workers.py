@@ -35,7 +35,7 @@ from worker_experiment import (
 )
 
 TABLES = ("StrfEstimation", "Significance", "ReceptiveField", "Mosaic", "Covariance", "Prediction", "Sufficiency")
-N_SESSIONS = 4
+N_SESSIONS = 3
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,7 @@ def only_estimates(worker):
     return worker
 
 
+@pytest.mark.timeout(900)  # a busy machine takes its time; alone it is seconds
 def test_killed_workers_and_a_restarted_server_leave_everything_computed_once(alone, server, tmp_path):
     register(server, "test_lab", n_sessions=N_SESSIONS)
     workers = [WorkerProcess(server, "test_lab", tmp_path, number) for number in range(2)]

@@ -240,7 +240,7 @@ class WorkerProcess:
             self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode is None
 
-    def wait(self, timeout_s=120):
+    def wait(self, timeout_s=240):
         wait_for(lambda: not self.is_running(), timeout_s)
         return self.returncode
 
@@ -278,7 +278,7 @@ def _digest(value):
     return value
 
 
-def wait_for(condition, timeout_s=60):
+def wait_for(condition, timeout_s=240):
     """Wait until something is so."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
