@@ -183,7 +183,7 @@ def main():
                         if "throughput" not in arguments.skip:
                             throughput(server, folder, n_workers, apart_in, **work)
                 finally:
-                    server.stop()
+                    server.close()
     sys.exit(not good)
 
 

@@ -58,7 +58,7 @@ def server(request, tmp_path):
     server = SERVERS[request.param](tmp_path)
     server.start()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ def test_a_dask_cluster_computes_and_shows_no_password(alone, tmp_path):
         made = contents(server, "test_dask")
         assert made["Field"] == [row for row in alone["Field"] if row["sample_number"] <= 2]
     finally:
-        server.stop()
+        server.close()
 
 
 def test_without_a_scheduler_dask_is_refused_in_a_sentence(embedded):

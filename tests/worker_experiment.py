@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -50,6 +51,8 @@ class Embedded:
     def stop(self):
         self._server.stop(force=True)
 
+    close = stop
+
     @property
     def pid(self):
         return self._server.status().pid
@@ -85,6 +88,9 @@ class _Server:
     def stop(self):
         self._process.send_signal(signal.SIGINT if self.backend == "postgresql" else signal.SIGTERM)
         self._process.wait()
+
+    def close(self):
+        self.stop()
 
     def _write_config(self):
         where = {"host": self.address, "port": self.port, "backend": self.backend}
@@ -122,6 +128,10 @@ class MariaDb(_Server):
 class PostgreSql(_Server):
     name, backend = "PostgreSQL", "postgresql"
 
+    def close(self):
+        super().close()
+        shutil.rmtree(self.folder)
+
     @staticmethod
     def is_here():
         return bool(_POSTGRESQL)
@@ -129,12 +139,11 @@ class PostgreSql(_Server):
     def _create(self):
         self._bin = _POSTGRESQL[-1].parent
         self._as = ()
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        # pytest's folders are closed to the user that PostgreSQL must run as instead of root
+        self.folder = Path(tempfile.mkdtemp(prefix="dj-neuron-postgresql-"))
+        if os.geteuid() == 0:
             self._as = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
             shutil.chown(self.folder, "postgres", "postgres")
-            for parent in self.folder.parents:
-                if not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o001)
         init = (
             *self._as,
             self._bin / "initdb",
