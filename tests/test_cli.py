@@ -96,6 +96,31 @@ def test_tables_are_readable_previews(run):
     assert listed[1]["rows"][0]["session_date"] == "2020-03-02"
 
 
+def test_status_tells_who_is_at_what_and_what_failed(run, data_dir, make_session):
+    with dj_neuron.connect(data_dir, prefix="cli_jobs") as pipeline:
+        for number in (1, 2):
+            ingest_session(make_session({}, sample_number=number))
+        pipeline.compute(0.1, queue=True)
+        jobs = pipeline.strf.StrfEstimation().jobs
+        jobs.refresh(delay=-1)
+        first, second = jobs.pending.keys(order_by="KEY")
+        assert jobs.reserve(first)
+        assert jobs.reserve(second)
+        jobs.error(second, "OSError: the disk is full\nreally", "Traceback (most recent call last):\n  somewhere")
+    out = run("status", prefix="cli_jobs").stdout
+    assert re.search(r"^StrfEstimation +0 of 2 done, 1 reserved, 1 failed$", out, re.MULTILINE)
+    assert re.search(r"sample_number 1, .*\n  reserved by process \d+ on \S+ for \d+ s, by another program$", out, re.M)
+    assert re.search(r"sample_number 2, .*\n  failed: OSError: the disk is full$", out, re.MULTILINE)
+    assert "somewhere" not in out
+    assert (
+        "really\n  Traceback (most recent call last):\n    somewhere"
+        in run("status", "--errors", prefix="cli_jobs").stdout
+    )
+    report = json.loads(run("worker", "--retry", "--threads", 1, "--json", prefix="cli_jobs").stdout)
+    assert report["computed"]["StrfEstimation"] == 1
+    assert "exclude each other" in run("worker", "--dask", "x", "--processes", 2, exit_code=2).stderr
+
+
 def test_names_are_printed_as_they_are(run, data_dir, make_session):
     with dj_neuron.connect(data_dir, prefix="cli_names") as pipeline:
         ingest_session(make_session(subject_name="[bold]WT[/x] :smile:"))

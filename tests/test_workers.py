@@ -343,6 +343,20 @@ def test_without_a_scheduler_dask_is_refused_in_a_sentence(embedded):
         )  # fmt: skip
 
 
+def test_several_processes_are_one_worker_to_whoever_starts_them(alone, data_dir, prefix, tmp_path):
+    embedded = type("", (), {"options": {"data_dir": data_dir}})
+    register(embedded, prefix, n_sessions=1)
+    workers = WorkerProcess(embedded, prefix, tmp_path, "several", "--processes=2", "--json")
+    assert workers.wait() == 0, workers.lines()
+    report = json.loads(workers.lines()[-1])
+    assert report == {"computed": dict.fromkeys(TABLES, 1), "n_given_back": 0, "errors": [], "lost": []}
+    again = WorkerProcess(embedded, prefix, tmp_path, "ended", "--processes=2", "--forever")
+    wait_for(lambda: "\n".join(again.lines()).count("database: ") == 2)
+    again.signal(signal.SIGTERM)
+    assert again.wait() == 128 + signal.SIGTERM
+    assert again.lines()[-1] == "computed nothing"
+
+
 def test_two_processes_compute_beside_each_other(alone, data_dir, prefix, tmp_path):
     embedded = type("", (), {"options": {"data_dir": data_dir}})
     register(embedded, prefix, n_sessions=2)

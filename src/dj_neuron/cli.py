@@ -283,10 +283,12 @@ def worker(
                 if dask is not None:
                     from dj_neuron.workers.dask_cluster import work_on_dask
 
-                    report = work_on_dask(
-                        dask, pipeline.database.settings, forever=forever, retry=retry, n_threads=threads,
-                        stop=stop, say=display.say, look=lambda: display.report(None),
-                    )  # fmt: skip
+                    settings = pipeline.database.settings
+                    with pipeline.patiently(stop, display.say):
+                        report = work_on_dask(
+                            dask, settings, forever=forever, retry=retry, n_threads=threads,
+                            stop=stop, say=display.say, look=lambda: display.report(None),
+                        )  # fmt: skip
                 else:
                     report = WorkReport()
 

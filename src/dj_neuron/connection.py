@@ -250,7 +250,7 @@ class Pipeline:
         -----
         Which keys are computed and by whom: docs/explanation/workers.md.
         """
-        with self._patiently(stop, say) as connection:
+        with self.patiently(stop, say) as connection:
             use_threads(n_threads)
             try:
                 worker = computing.worker(connection, self._database.prefix, stop=stop, report=report)
@@ -261,8 +261,16 @@ class Pipeline:
                 use_threads(None)
 
     @contextlib.contextmanager
-    def _patiently(self, stop: Callable[[], bool], say: Callable[[str], None]) -> Iterator[PatientConnection]:
-        """Bind the tables to a connection that outlives restarts of the server; close everything in the end."""
+    def patiently(self, stop: Callable[[], bool], say: Callable[[str], None]) -> Iterator[PatientConnection]:
+        """Bind the tables to a connection that outlives restarts of the server; close everything in the end.
+
+        Parameters
+        ----------
+        stop : callable
+            When it gives true, the server is no longer waited for.
+        say : callable
+            Called with a line when the database goes away and when it is back.
+        """
         self._check_open()
         model = self._database.connection
         try:
