@@ -219,7 +219,9 @@ class WorkerProcess:
         if before:
             command = [*before, sys.executable, "-m", "dj_neuron.cli", *arguments]
             with self.log.open("wb") as log:
-                self.pid = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder).pid
+                # kept, because it complains when it is forgotten
+                self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
+            self.pid = self._process.pid
         else:
             self.pid = os.fork() or self._run(arguments)
 
