@@ -215,6 +215,7 @@ class WorkerProcess:
         options = [f"{flag}={server.options[key]}" for flag, key in given.items() if key in server.options]
         arguments = [*options, f"--prefix={prefix}", "worker", *arguments]
         self.log = folder / f"worker-{name}.log"
+        self.log.touch()
         self.returncode = None
         if before:
             command = [*before, sys.executable, "-m", "dj_neuron.cli", *arguments]

@@ -63,7 +63,7 @@ def work_on_dask(
     except ImportError as error:
         raise PipelineError("workers on Dask need distributed: pip install 'dj-neuron[dask]'") from error
     try:
-        client = Client(address, timeout=timeout_s, set_as_default=False, name="dj-neuron")
+        client = Client(address, timeout=timeout_s, name="dj-neuron")
     except (OSError, ValueError, TimeoutError) as error:
         raise PipelineError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
