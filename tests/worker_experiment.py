@@ -290,7 +290,7 @@ def _digest(value):
     return value
 
 
-def wait_for(condition, timeout_s=240):
+def wait_for(condition, timeout_s=280):
     """Wait until something is so."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
