@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | docs | benchmark | peers | VERB ...]; no verb is "demo".
+# Set dj-neuron up in .venv beside this file and run it: bash pkg.sh [setup | test | docs | benchmark | peers | docker | VERB ...]; no verb is "demo".
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -103,9 +103,70 @@ run_benchmarks() {
     "$venv/benchmarks/bin/python" "$root/benchmarks/run.py" "$@"
 }
 
+# Keep what is in .env, but for these: NAME=VALUE ...
+write_env() {
+    local file=$root/.env kept
+    kept=$(grep -v -E "^($(printf '%s\n' "$@" | cut -d= -f1 | paste -s -d'|'))=" "$file" 2>/dev/null || true)
+    printf '%s\n' ${kept:+"$kept"} "$@" >"$file"
+}
+
+# Who the containers are: whoever calls, so that folders and the password are theirs.
+container_user() {
+    if docker info --format '{{.SecurityOptions}}' 2>/dev/null | grep -q rootless; then
+        echo 0:0 # root of a rootless Docker is its caller
+    elif [ "$(id -u)" -eq 0 ]; then
+        echo 1000:1000
+    else
+        echo "$(id -u):$(id -g)"
+    fi
+}
+
+make_password() {
+    local file=$root/.secrets/docker-database.password
+    [ -d "$root/.secrets" ] || mkdir -m 700 -- "$root/.secrets"
+    [ -s "$file" ] || (umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$file")
+}
+
+# docker [--build] [--debian]: a database, workers, the explorer and a watched folder, with Docker alone
+run_docker() {
+    local variant=alpine wants_build='' user address
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --build) wants_build=yes ;;
+            --debian) variant=debian ;;
+            *) die "docker takes --build and --debian, got $1" ;;
+        esac
+        shift
+    done
+    command -v docker >/dev/null 2>&1 || die "docker was not found: install Docker Engine, or Docker Desktop, first"
+    docker compose version >/dev/null 2>&1 || die "docker has no Compose: install its plugin (docker-compose-plugin) first"
+    docker info >/dev/null 2>&1 || die "docker does not answer: start its daemon, and see that you may use it (docker info)"
+    cd -- "$root"
+    user=$(container_user)
+    mkdir -p -- input output scripts
+    make_password
+    write_env "DJ_NEURON_USER=$user" "DJ_NEURON_VARIANT=$variant"
+    if [ "$(id -u)" -eq 0 ] && [ "$user" != 0:0 ]; then
+        chown -- "$user" input output scripts .secrets/docker-database.password
+    fi
+    if [ -n "$wants_build" ] || ! docker compose pull --quiet worker 2>/dev/null; then
+        say "building the image from this checkout"
+        docker compose build worker
+    fi
+    docker compose up --detach --wait
+    address=$(docker compose port explorer 8050)
+    printf '%s\n' "" "The explorer:  http://$address/" "" "Next:" \
+        "  put a recording into $root/input: it is read and computed (docker compose logs --follow ingest worker)" \
+        "  docker compose run --rm client status" \
+        "  docker compose run --rm client figures --out /output/pictures" \
+        "  docker compose up --detach --scale worker=4" \
+        "  docker compose down    ends it and keeps everything"
+}
+
 verb=${1:-demo}
 [ $# -eq 0 ] || shift
 case $verb in
+    docker) run_docker "$@"; exit ;;
     setup | test | docs) setup everything ;;
     *) setup what-runs ;;
 esac

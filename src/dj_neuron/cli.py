@@ -216,6 +216,32 @@ def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fre
 
 
 @cli.command()
+@click.argument("folder", type=_FILE)
+@click.option("--every", type=click.FloatRange(0.1), default=5, show_default=True, help="Seconds between two looks.")
+@click.option("--reader", help="Name of the reader.  [default: the one that recognises the file]")
+@_compute_options
+@click.pass_obj
+def watch(options: _Options, /, folder: Path, every: float, reader: str | None, **computing: Any) -> None:
+    """Ingest what is put into FOLDER, until ended; workers compute it.
+
+    A file, or a folder with its files, is read when two looks found it the same, and again when it changes. Delays are
+    registered at the beginning; without any, and if none are registered yet, every frame from 0.1 s after the spike to
+    0.4 s before it.
+    """
+    from dj_neuron.connection import DEFAULT_DELAYS
+    from dj_neuron.inbox import watch as watch_folder
+
+    chosen = _delays(computing.pop("delay"), computing.pop("delays"))
+    with options.pipeline() as pipeline:
+        if not chosen and not pipeline.status()["parameter_rows"]:
+            chosen = [DEFAULT_DELAYS]
+        if chosen:
+            _compute(pipeline, chosen, queue=True, **computing)
+        _say(f"watching {folder}")
+        watch_folder(pipeline, folder, period_s=every, reader=reader, say=click.echo)
+
+
+@cli.command()
 @click.option("--replace", is_flag=True, help="Only these delays remain.")
 @click.option("--queue", is_flag=True, help="Register the delays only; workers do the work.")
 @_compute_options
