@@ -9,7 +9,8 @@ RUN python3 -m venv --without-pip /build/venv && \
         --requirement /build/requirements-build.lock
 COPY pyproject.toml README.md LICENSE /build/
 COPY src /build/src
-RUN cd /build && venv/bin/python -m hatchling build -t wheel -d dist
+WORKDIR /build
+RUN venv/bin/python -m hatchling build -t wheel -d dist
 
 FROM ${BASE} AS environment
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv python3-pip

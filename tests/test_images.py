@@ -192,3 +192,11 @@ def test_settings_of_a_persons_own_are_kept(docker):
     assert settings[0] == "DJ_NEURON_PORT=9000"
     assert settings[-1] == "DJ_NEURON_VARIANT=debian"
     assert len(settings) == 3
+
+
+def test_steps_of_others_in_the_publishing_workflow_are_pinned_and_no_permission_is_left_open():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "publish.yml").read_text())
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            assert re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step.get("uses", "a/b@v1.2.3"))
