@@ -71,7 +71,7 @@ def _columns(table: Any, lines: list[str]) -> Iterator[str]:
             parent = line.removeprefix("->").strip().rpartition(".")[2]
             parent = table.__qualname__.partition(".")[0] if parent == "master" else parent
             yield f"| {'**' if in_key else ''}→ {parent}{'**' if in_key else ''} | | the key of {parent} |"
-        elif not line.startswith("unique index"):
+        elif not re.match(r"(unique )?index\b", line):
             name, default, kind, comment = re.fullmatch(r"(\w+)(?: = (\S+))? +: (\S+) +# (.+)", line).groups()
             shown = f"**`{name}`**" if in_key else f"`{name}`"
             given = "" if default in {None, "null", '""'} else f"; {default} unless given"

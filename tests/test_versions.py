@@ -63,12 +63,15 @@ def upgrade(arguments):
 
 
 def test_older_tables_are_refused_upgraded_and_computed(older):
-    with pytest.raises(DatabaseError, match=r"are of version 0, .* expects 1: .* run 'dj-neuron db upgrade'"):
+    with pytest.raises(
+        DatabaseError, match=rf"are of version 0, .* expects {versions.PRESENT}: .* run 'dj-neuron db upgrade'"
+    ):
         connect(*older)
     steps = upgrade(older)
     assert steps == [
         "Judgement has new columns; 4 row(s) of Significance were removed: compute again",
         "Score has new columns; 4 row(s) of Prediction were removed: compute again",
+        "4 column(s) keep checksums of arrays stored from now on; 12 index(es) were added",
     ]
     assert upgrade(older) == []
     with connect(*older) as pipeline:
@@ -99,7 +102,7 @@ def test_an_interrupted_upgrade_is_taken_up_again(older):
         next(tables.upgrade(database.connection, database.prefix))
     with pytest.raises(DatabaseError, match="db upgrade"):
         connect(*older)
-    assert [step.split()[0] for step in upgrade(older)] == ["Score"]
+    assert [step.split()[0] for step in upgrade(older)] == ["Score", "4"]
     connect(*older).close()
 
 

@@ -14,7 +14,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.jobs.patience import rest
 from dj_neuron.jobs.presence import Presence, living
 from dj_neuron.jobs.reservations import Reservations
-from dj_neuron.pipeline import alone
+from dj_neuron.pipeline.locks import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError
-from dj_neuron.pipeline import quality, receptive_field
+from dj_neuron.pipeline import covariance, experiment, quality, receptive_field
+from dj_neuron.pipeline.strf import StrfEstimation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,5 +135,54 @@ def _results_with_columns(results: Any, part: Any, *columns: str) -> Iterator[st
     yield f"{part.__name__} has new columns; {n_removed} row(s) of {results.__name__} were removed: compute again"
 
 
-MIGRATIONS = (Migration(1, _fields_of_any_size),)
+def _checksums_and_indexes() -> Iterator[str]:
+    """Store arrays with checksums from now on; index what the table of neurons is sorted by."""
+    n_columns = sum(_rename_array_codec(table) for table in _WITH_ARRAYS)
+    n_indexes = sum(_add_indexes(table) for table in _WITH_INDEXES)
+    yield f"{n_columns} column(s) keep checksums of arrays stored from now on; {n_indexes} index(es) were added"
+
+
+def _rename_array_codec(table: Any) -> int:
+    """Let columns of ``<npy@>`` be of ``<array@>``, which reads what is there; give how many were not."""
+    adapter, name = table().connection.adapter, table().full_table_name
+    codecs = {column: attribute.codec for column, attribute in table().heading.attributes.items()}
+    lines = [line.strip() for line in table.definition.splitlines() if "<array@" in line]
+    old = [line for line in lines if (codec := codecs[line.split()[0]]) is None or codec.name != "array"]
+    for line in old:
+        column, sql, _, comment = dj.declare.compile_attribute(line, False, [], {}, adapter)
+        statement = adapter.column_comment_ddl(name, column, comment) or f"ALTER TABLE {name} MODIFY COLUMN {sql}"
+        table().connection.query(statement)
+    if old:
+        table._heading = dj.heading.Heading(table_info=table._heading.table_info)
+    return len(old)
+
+
+def _add_indexes(table: Any) -> int:
+    """Add the indexes of a definition that are not there yet; give how many."""
+    connection = table().connection
+    there = {row[0] for row in connection.query(_INDEX_NAMES[connection.adapter.backend], args=(table.database,))}
+    n_added = 0
+    for columns in re.findall(r"^\s*index \(([^)]+)\)", table.definition, re.MULTILINE):
+        first = columns.partition(",")[0]
+        index = f"{table.table_name.strip('_#')}_by_{first}"
+        if index not in there:
+            connection.query(f"CREATE INDEX {index} ON {table().full_table_name} ({columns})")
+            n_added += 1
+    return n_added
+
+
+_WITH_ARRAYS = (StrfEstimation.Strf, receptive_field.ReceptiveField.Field, covariance.Covariance.Filters)
+_WITH_INDEXES = (
+    experiment.SpikeTrain,
+    StrfEstimation.Strf,
+    receptive_field.Significance.Judgement,
+    receptive_field.ReceptiveField.Field,
+    quality.Prediction.Score,
+)
+_INDEX_NAMES = {
+    "postgresql": "SELECT indexname FROM pg_indexes WHERE schemaname = %s",
+    "mysql": "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = %s",
+}
+
+MIGRATIONS = (Migration(1, _fields_of_any_size), Migration(2, _checksums_and_indexes))
 PRESENT = MIGRATIONS[-1].version
