@@ -197,6 +197,9 @@ class Calls:
     def __reduce__(self):
         return self.call
 
+    def __repr__(self):
+        return "Calls()"  # the same in every process: it names tests
+
 
 class Matrix(np.ndarray):
     pass
