@@ -28,10 +28,20 @@ WITH_PEERS = DOCS / "how-to" / "coming-from.md"
 NOT_RUN = {
     ("CONTRIBUTING.md", 1): "developers' tools, which .ci/run runs",
     ("CONTRIBUTING.md", 2): "makes the lock files anew from package registries",
+    ("docs/how-to/choose-a-store.md", 1): "asks for a key; test_stores.py writes such files",
+    ("docs/how-to/choose-a-store.md", 3): "needs rclone and two stores; test_stores.py moves one",
+    ("docs/how-to/explore.md", 1): "runs until Ctrl+C; test_explorer.py",
+    ("docs/how-to/many-workers.md", 1): "one of them runs forever; test_workers.py",
+    ("docs/how-to/many-workers.md", 2): "needs a cluster of that name; test_workers.py has one",
+    ("docs/how-to/run-with-docker.md", 1): "needs Docker",
+    ("docs/how-to/run-with-docker.md", 2): "needs Docker",
     ("docs/how-to/use-a-server.md", 1): "needs a server of that name; test_database.py has one",
     ("docs/how-to/use-a-server.md", 2): "needs a server of that name; test_cli.py has one",
+    ("docs/how-to/use-a-server.md", 3): "needs a server of that name; test_copying.py has some",
+    ("docs/how-to/use-a-server.md", 4): "the servers' own programs",
+    ("docs/how-to/use-a-server.md", 5): "needs a server of that name; test_versions.py has some",
 }
-SETS_UP = {"", "setup", "test", "benchmark", "peers", "docs"}  # the main job, which test_cli.py runs, is ""
+SETS_UP = {"", "setup", "test", "benchmark", "peers", "docs", "docker"}  # the main job, which test_cli.py runs, is ""
 # What a page takes for granted, besides ret1_data.pkl in the folder and in the tables.
 GIVEN = {"docs/tutorial/first-hour.md": ("my-recording",)}
 
@@ -160,8 +170,8 @@ def test_every_block_is_of_a_kind_that_is_tested(page):
             tomllib.loads(block.code)
         elif block.language == "json":
             json.loads(block.code)
-        else:
-            assert block.language in {"python", "text"}, block.place
+        else:  # sql: the roles of a server, which test_sharing.py makes
+            assert block.language in {"python", "sql", "text"}, block.place
 
 
 def test_what_does_not_run_is_there():
