@@ -22,6 +22,7 @@ from dj_neuron.export.nwb import export_nwb
 from dj_neuron.export.nwb_about import About, read_about
 from dj_neuron.export.nwb_recording import place
 from dj_neuron.ingest import ingest_session
+from dj_neuron.readers import read_sessions
 from dj_neuron.strf import FrameClock, spike_triggered_average
 
 DATE = datetime.date(2020, 1, 2)
@@ -200,6 +201,14 @@ def test_a_session_comes_back_bit_for_bit(files, opened, pipeline):
     for file in files:
         report = ingest_session(read_session(opened(file)))
         assert report.outcome == "unchanged", file
+
+
+def test_our_own_reader_takes_them_for_the_same_sessions(files, pipeline):
+    notes = {str(session): session.note for session in sessions()}
+    for session in (session for file in files for session in read_sessions(file)):
+        assert ingest_session(session).outcome == "unchanged"
+        assert session.species == ("Mus musculus" if session.subject_name == "WT" else "")
+        assert session.note == notes[str(session)]
 
 
 def test_recordings_with_clocks_of_their_own_do_not_overlap(files, opened):

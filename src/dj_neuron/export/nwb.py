@@ -156,6 +156,8 @@ def _session_table(session: Session) -> Any:
             column(name, meaning, [value])
             for name, meaning, value in (
                 ("subject_name", "animal or animal line", session.subject_name),
+                ("species", "Latin name, empty where it is not known", session.species),
+                ("subject_description", "description of the animal", session.subject_description),
                 ("session_date", "day of the recording", session.session_date.isoformat()),
                 ("sample_number", "piece of retina recorded that day", session.sample_number),
                 ("source_file", "name of the file it was read from", source.file_name),
