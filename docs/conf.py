@@ -15,7 +15,7 @@ nitpicky = True
 # documented elsewhere: the site is built without asking other hosts for their names
 nitpick_ignore_regex = [
     ("py:.*", r"(np|numpy|datajoint|matplotlib|plotly)\..*"),
-    ("py:class", "(Any|ArrayLike|Axes|Figure|NDArray|Path)"),
+    ("py:class", "(About|Any|ArrayLike|Axes|Figure|NDArray|Path)"),
 ]
 
 myst_heading_anchors = 3  # links to sections work as on a code host

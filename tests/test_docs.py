@@ -170,8 +170,8 @@ def test_every_block_is_of_a_kind_that_is_tested(page):
             tomllib.loads(block.code)
         elif block.language == "json":
             json.loads(block.code)
-        else:  # sql: the roles of a server, which test_sharing.py makes
-            assert block.language in {"python", "sql", "text"}, block.place
+        else:  # sql and mysql: the roles of a server, which test_sharing.py makes
+            assert block.language in {"mysql", "python", "sql", "text"}, block.place
 
 
 def test_what_does_not_run_is_there():

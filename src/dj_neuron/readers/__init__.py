@@ -42,7 +42,7 @@ class Reader(Protocol):
     def read(self, path: Path) -> Iterator[Session]:
         """Yield the sessions one at a time; raise :class:`~dj_neuron.errors.ReadError` naming file and place.
 
-        What a person should know about the reading goes into :attr:`~dj_neuron.contracts.Session.remarks`.
+        What a person should know about the reading goes into ``Session.remarks``.
         """
         ...
 
@@ -134,7 +134,7 @@ def _read(reader: Reader, path: Path) -> Iterator[Session]:
 
 @contextmanager
 def faults_of(reader: Reader, path: Path) -> Iterator[None]:
-    """Turn what a lab's own reader raises on a file into a :class:`ReadError` that names both."""
+    """Turn what a lab's own reader raises on a file into a :class:`~dj_neuron.errors.ReadError` that names both."""
     try:
         yield
     except ContractError as error:
