@@ -26,6 +26,7 @@ def computed(data_dir, small_file):
         pipeline.ingest(small_file)
         pipeline.compute(0.05)
         yield pipeline
+    with dj_neuron.connect(data_dir, prefix="export") as pipeline:  # other tests may have opened another one
         dj_neuron.pipeline.drop(pipeline.database.connection, "export")
 
 

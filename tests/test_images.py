@@ -39,6 +39,7 @@ def test_without_what_has_no_wheels_for_musl_the_same_comes_out(tmp_path, data_d
     embedded.compute([0.05, 0.1])
     export_neurons(tmp_path / "here.csv")
     (tmp_path / ".git").mkdir()
+    (tmp_path / "store").mkdir()
     server = EmbeddedServer(data_dir)
     environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}} | {
         "DJ_BACKEND": "postgresql",
@@ -50,6 +51,7 @@ def test_without_what_has_no_wheels_for_musl_the_same_comes_out(tmp_path, data_d
     }
     script = f"""
 import sys
+from pathlib import Path
 sys.modules |= dict.fromkeys({NOT_FOR_MUSL})
 import dj_neuron
 with dj_neuron.connect(prefix={f"{prefix}_musl"!r}) as pipeline:
@@ -57,7 +59,7 @@ with dj_neuron.connect(prefix={f"{prefix}_musl"!r}) as pipeline:
     pipeline.ingest({str(small_file)!r})
     assert pipeline.compute([0.05, 0.1]).errors == ()
     from dj_neuron.export.neurons import export_neurons
-    export_neurons({str(tmp_path / "there.csv")!r})
+    export_neurons(Path({str(tmp_path / "there.csv")!r}))
     dj_neuron.pipeline.drop(pipeline.database.connection, {f"{prefix}_musl"!r})
 """
     command = [sys.executable, "-W", "ignore", "-c", script]

@@ -211,7 +211,7 @@ def test_the_file_explains_itself(folder):
 def test_the_documented_example(tmp_path, monkeypatch):
     page = (Path(__file__).parents[1] / "docs" / "reference" / "recording-folder.md").read_text(encoding="utf-8")
     (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (python,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    python, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "session.toml").write_text(toml, encoding="utf-8")
     exec(python, {})  # noqa: S102

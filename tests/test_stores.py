@@ -43,13 +43,14 @@ def config_of(spec):
 
 
 class Objects:
-    """The objects of a store, reached beside DataJoint."""
+    """The objects of a pipeline, reached beside DataJoint."""
 
-    def __init__(self, config):
-        self.backend = backend_of(config, STORE)
+    def __init__(self, pipeline):
+        self.backend = backend_of(pipeline.database.connection._config, STORE)
+        self.prefix = pipeline.database.prefix
 
     def paths(self, text=""):
-        return sorted(path for path in listing(self.backend, "") if text in path)
+        return sorted(path for path in listing(self.backend, "") if f"/{self.prefix}_" in path and text in path)
 
     def read(self, path):
         return self.backend.fs.cat_file(self.backend._full_path(path), start=0)
@@ -66,7 +67,7 @@ def objects(configured, embedded, make_session):
     """The objects of a pipeline with one stimulation of three neurons; one file for the movie, one for each STRF."""
     ingest_session(make_session({}))
     assert embedded.compute([0.05], judge=False).errors == ()
-    return Objects(embedded.database.connection._config)
+    return Objects(embedded)
 
 
 def flipped(content):
@@ -143,7 +144,7 @@ def test_slices_of_a_movie_are_read_and_verified_each_by_itself(configured, embe
         np.testing.assert_array_equal(lazy.data[part], movie.data[part])
     assert lazy.movie_hash == movie.movie_hash
 
-    objects = Objects(embedded.database.connection._config)
+    objects = Objects(embedded)
     (path,) = objects.paths("/frames/")
     objects.put(path, flipped(objects.read(path)))
     np.testing.assert_array_equal(lazy.data[0:500], movie.data[0:500])  # the damage is in the last frames
@@ -206,7 +207,7 @@ with dj_neuron.connect(data_dir, config_file=config_file, prefix=prefix) as pipe
 """
 
 
-def test_cleaning_waits_for_an_ingest_and_keeps_its_movie(pipeline, make_session, mysql_or_none, data_dir, prefix):
+def test_cleaning_waits_for_an_ingest_and_keeps_its_movie(pipeline, make_session, config_file, data_dir, prefix):
     """The object is there already, without a row: an old one, which the ingest takes rather than write it again."""
     session = make_session({})
     ingest_session(session)
@@ -218,7 +219,7 @@ def test_cleaning_waits_for_an_ingest_and_keeps_its_movie(pipeline, make_session
     with subprocess.Popen(
         [sys.executable, "-c", INGEST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False
     ) as process:
-        process.stdin.write(pickle.dumps((data_dir, mysql_or_none(pipeline), prefix, session)))
+        process.stdin.write(pickle.dumps((data_dir, config_file, prefix, session)))
         process.stdin.flush()
         assert process.stdout.readline() == b"written\n"
         done = []
@@ -314,7 +315,7 @@ def test_every_verb_on_s3_and_no_secret_is_shown(work_dir, s3, data_dir, prefix,
     stored = json.loads(run("status", "--deep", "--json").stdout)["store"]
     assert (stored["faults"], stored["orphans"], stored["is_read"]) == ([], [], True)
     assert stored["n_objects"] > 14
-    assert run("figures", "--out", "pictures").stdout.endswith("pictures in pictures\n")
+    assert run("figures", "--out", "pictures").stdout.endswith("pictures/report.html\n")
     run("export", "neurons", "neurons.csv")
     assert "0 object(s) without rows" in run("db", "clean").stdout
 

@@ -411,7 +411,7 @@ class Pipeline:
         if Pipeline._current is not self:
             return card("Pipeline, closed", [("database", self._database.description)])
         found = self.status()
-        computed = found.pop("computed")
+        computed, _ = found.pop("computed"), found.pop("jobs")
         facts = [
             (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else value) for name, value in found.items()
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron._datajoint import dj
+from dj_neuron._datajoint import dj, quiet
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
 from dj_neuron.pipeline.locks import alone
@@ -41,6 +41,8 @@ def activate(connection: Any, prefix: str) -> None:
         else:
             versions.check(version, prefix)
         _bind(connection, prefix)
+        if version is None:
+            _make_job_tables()
 
 
 def upgrade(connection: Any, prefix: str) -> Iterator[str]:
@@ -64,6 +66,7 @@ def upgrade(connection: Any, prefix: str) -> Iterator[str]:
         for migration in versions.MIGRATIONS[version:]:
             yield from migration.apply()
         versions.check_columns(list(table_classes()))
+        _make_job_tables()
         versions.record(connection, prefix, versions.PRESENT)
 
 
@@ -73,6 +76,14 @@ def table_classes() -> Iterator[Any]:
         for table, _ in module.schema.declare_list:
             yield table
             yield from (part for part in vars(table).values() if isinstance(part, type) and issubclass(part, dj.Part))
+
+
+def _make_job_tables() -> None:
+    """Make the tables of jobs now: those who compute later need not have the right to make tables."""
+    with quiet():  # DataJoint warns of the type of its own columns
+        for table in table_classes():
+            if issubclass(table, dj.Computed) and not table().jobs.is_declared:
+                table().jobs.declare()
 
 
 def _create_schemas(connection: Any, prefix: str) -> None:
