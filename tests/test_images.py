@@ -65,7 +65,7 @@ with dj_neuron.connect(prefix={f"{prefix}_musl"!r}) as pipeline:
     command = [sys.executable, "-W", "ignore", "-c", script]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    rows = [list(csv.DictReader((tmp_path / name).open())) for name in ("here.csv", "there.csv")]
+    rows = [list(csv.DictReader((tmp_path / name).read_text().splitlines())) for name in ("here.csv", "there.csv")]
     assert len(rows[0]) == len(rows[1]) > 0
     for here, there in zip(*rows, strict=True):
         assert here.keys() == there.keys()
