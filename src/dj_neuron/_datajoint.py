@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,20 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def silent_on_native_types() -> Iterator[None]:
+    """Hold back DataJoint's warning of types that it writes itself into its tables of jobs."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return re.match("Native type '.+' is used in attribute", record.getMessage()) is None
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+@contextlib.contextmanager
 def silent() -> Iterator[None]:
     """Hold back all that DataJoint logs and warns of, where that was said before: when connecting once more."""
 
@@ -57,4 +72,4 @@ with quiet():
     from datajoint.settings import Config, find_config_file
     from datajoint.settings import config as global_config
 
-__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet", "silent"]
+__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet", "silent", "silent_on_native_types"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from datajoint.condition import Not, make_condition
 
-from dj_neuron._datajoint import logger
+from dj_neuron._datajoint import silent_on_native_types
 from dj_neuron.jobs.patience import is_collision_or_loss
 from dj_neuron.jobs.presence import FIRST_TICKET
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     Key = dict[str, Any]
 
@@ -47,7 +44,7 @@ class Reservations:
 
     def __init__(self, table: Any, ticket: int) -> None:
         self.table, self.ticket = table, ticket
-        with _no_word_of_native_types():
+        with silent_on_native_types():
             self.jobs = table.jobs
         self.settled: Literal["computed", "failed", "given back", "gone"] | None = None
         self.message = ""
@@ -167,17 +164,3 @@ class Reservations:
 
 
 _RESERVED_BY_OTHER_PROGRAMS = f"(status = 'reserved' AND connection_id < {FIRST_TICKET})"
-
-
-@contextmanager
-def _no_word_of_native_types() -> Iterator[None]:
-    """Hold back DataJoint's warning of types that it writes itself into its table of jobs."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return re.match("Native type '.+' is used in attribute", record.getMessage()) is None
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron._datajoint import dj, quiet
+from dj_neuron._datajoint import dj, silent_on_native_types
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
 from dj_neuron.pipeline.locks import alone
@@ -80,7 +80,7 @@ def table_classes() -> Iterator[Any]:
 
 def _make_job_tables() -> None:
     """Make the tables of jobs now: those who compute later need not have the right to make tables."""
-    with quiet():  # DataJoint warns of the type of its own columns
+    with silent_on_native_types():
         for table in table_classes():
             if issubclass(table, dj.Computed) and not table().jobs.is_declared:
                 table().jobs.declare()
