@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import dj_neuron
-from dj_neuron import Movie, computing, pipeline, queries
+from dj_neuron import Movie, pipeline, queries
 from dj_neuron.computing import DelayRange
 from dj_neuron.contracts import Session, SpikeTrain, Stimulation
 from dj_neuron.explorer.pages.table import MOST_ROWS
@@ -234,9 +234,9 @@ def explorer_queries():
         "stimulation: rows": lambda: queries.neuron_page(own),
         "stimulation: state": lambda: queries.state_of(stimulation_id),
         "neuron: neighbours": lambda: queries.neighbours(middle),
-        "pipeline: progress": computing.progress,
+        "pipeline: progress": queries.progress,
         "pipeline: tables": lambda: queries.tables(is_counted=False),
-        "pipeline: jobs": queries.job_errors,
+        "pipeline: jobs": queries.open_jobs,
         "pipeline: foreign keys": queries.foreign_keys,
     }
     return found

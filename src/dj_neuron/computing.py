@@ -148,16 +148,6 @@ def _tables(*tables: Any) -> dict[Any, int | None]:
     return {table: thread_limit() if table is StrfEstimation else 1 for table in tables}
 
 
-def progress() -> dict[str, dict[str, int]]:
-    """Give done and total of every computed table."""
-    found = {}
-    for table in (StrfEstimation, *_JUDGING):
-        # DataJoint's own progress() counts distinct texts of joined rows, which takes a second at 10,000 keys
-        asked = table().key_source
-        found[table.__name__] = {"done": len(table() & asked.proj()), "total": len(asked)}
-    return found
-
-
 def _register(delay_range: DelayRange, rules: dict[str, Any]) -> int:
     """Give the id of the parameter row, inserting it if it is new."""
     params = StrfParams()

@@ -372,7 +372,7 @@ class Pipeline:
     def progress(self) -> dict[str, dict[str, int]]:
         """Give ``done`` and ``total`` of every computed table."""
         self._check_open()
-        return computing.progress()
+        return queries.progress()
 
     def status(self, *, all_jobs: bool = False) -> dict[str, Any]:
         """Give counts, and per computed table how much of it is done, who is at it, and what failed.
@@ -387,7 +387,7 @@ class Pipeline:
             "database": self._database.description,
             "prefix": self._database.prefix,
             **queries.counts(),
-            "computed": computing.progress(),
+            "computed": queries.progress(),
             "jobs": [asdict(jobs) for jobs in queries.open_jobs(None if all_jobs else 5)],
         }
 

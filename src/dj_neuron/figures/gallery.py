@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron import __version__, computing, queries
+from dj_neuron import __version__, queries
 from dj_neuron.errors import PipelineError
 from dj_neuron.figures import descriptions
 from dj_neuron.figures.album import Album, Picture
@@ -207,7 +207,7 @@ def _facts(
     versions = queries.code_versions()
     remaining = [
         f"{name} {done['total'] - done['done']} of {done['total']}"
-        for name, done in computing.progress().items()
+        for name, done in queries.progress().items()
         if done["done"] < done["total"]
     ]
     n_stimulations = counted["stimulations"]

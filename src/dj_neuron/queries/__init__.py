@@ -1,6 +1,6 @@
 """Tables to contracts and plain rows: the only door for figures, explorer, export and the command line."""
 
-from dj_neuron.queries.counting import COUNTED_UP_TO
+from dj_neuron.queries.counting import COUNTED_UP_TO, progress
 from dj_neuron.queries.covariances import covariances
 from dj_neuron.queries.estimates import (
     best_neurons,
@@ -76,6 +76,7 @@ __all__ = [
     "parameter_rows",
     "peaks",
     "preview",
+    "progress",
     "receptive_fields",
     "recordings",
     "session",

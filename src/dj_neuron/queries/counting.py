@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dj_neuron._datajoint import dj
+from dj_neuron.pipeline import table_classes
+
 COUNTED_UP_TO = 100_000
 _ESTIMATES = {
     "mysql": "SELECT table_rows FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
@@ -12,9 +15,17 @@ _ESTIMATES = {
 }
 
 
-def n_rows(table: Any) -> int:
-    """Count the rows of a table; DataJoint's own ``len`` would look for distinct keys, which all are."""
-    return int(table.connection.query(f"SELECT COUNT(*) FROM {table.full_table_name}").fetchone()[0])
+def progress() -> dict[str, dict[str, int]]:
+    """Give done and total of every computed table, in the order in which they follow from each other."""
+    computed = [table() for table in table_classes() if issubclass(table, dj.Computed)]
+    # DataJoint's own progress() counts distinct texts of joined rows, which takes a second at 10,000 keys
+    return {type(table).__name__: {"done": n_rows(table), "total": n_rows(table.key_source)} for table in computed}
+
+
+def n_rows(query: Any) -> int:
+    """Count the rows of a table, or of a query that gives no key twice; DataJoint's ``len`` looks for distinct ones."""
+    keys = query.proj().make_sql()
+    return int(query.connection.query(f"SELECT COUNT(*) FROM ({keys}) AS counted").fetchone()[0])
 
 
 def about_n_rows(table: Any) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import Dash, Input, Output, dcc, html
 
-from dj_neuron import computing, queries
+from dj_neuron import queries
 from dj_neuron.explorer.cache import Lately
 from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.parts import Page, card, count_text, tiles
@@ -48,7 +48,7 @@ def page() -> Page:
 
 
 def _progress() -> Component:
-    done = computing.progress()
+    done = queries.progress()
     jobs = {found.table: found for found in queries.open_jobs()}
     n_missing = sum(one["total"] - one["done"] for one in done.values())
     n_failed = sum(found.n_errors for found in jobs.values())
