@@ -23,37 +23,50 @@ state() {
 
 lock_of() { case $1 in everything) echo requirements-dev.lock ;; *) echo requirements.lock ;; esac; }
 
-make_with_uv() {
-    say "making .venv with uv"
-    uv venv --quiet --no-project --no-cache --python '>=3.11' "$venv"
+find_python() {
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if is_new_enough "$candidate"; then echo "$candidate"; return; fi
+    done
+    die "Python 3.11 or newer is needed, and neither it nor uv was found"
 }
 
-install_with_uv() {
-    uv pip install --quiet --no-cache --python "$python" --require-hashes --requirement "$root/$1"
-    uv pip install --quiet --no-cache --python "$python" --no-deps --no-build-isolation --editable "$root"
+# an environment in folder $1 with what the locks after it name, by hash, and this checkout
+make_with_uv() {
+    local folder=$1 lock locks=()
+    shift
+    for lock in "$@"; do locks+=(--requirement "$root/$lock"); done
+    [ -x "$folder/bin/python" ] || uv venv --quiet --no-project --no-cache --python '>=3.11' "$folder" || return
+    uv pip install --quiet --no-cache --python "$folder/bin/python" --require-hashes "${locks[@]}" || return
+    uv pip install --quiet --no-cache --python "$folder/bin/python" --no-deps --no-build-isolation --editable "$root"
 }
 
 make_with_pip() {
-    local found=
-    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-        if is_new_enough "$candidate"; then found=$candidate; break; fi
-    done
-    [ -n "$found" ] || die "Python 3.11 or newer is needed, and neither it nor uv was found"
-    say "making .venv with $("$found" --version) and pip"
-    "$found" -m venv "$venv" ||
-        die "$found cannot make a virtual environment: install its venv module (on Debian: python3-venv) or uv"
+    local folder=$1 found lock locks=()
+    shift
+    for lock in "$@"; do locks+=(--requirement "$root/$lock"); done
+    if ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then # uv leaves it out
+        found=$(find_python)
+        "$found" -m venv --clear "$folder" ||
+            die "$found cannot make a virtual environment: install its venv module (on Debian: python3-venv) or uv"
+    fi
+    local pip=("$folder/bin/python" -m pip --quiet --disable-pip-version-check --no-cache-dir install)
+    "${pip[@]}" --require-hashes "${locks[@]}"
+    "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
 }
 
-install_with_pip() {
-    local pip=("$python" -m pip --quiet --disable-pip-version-check --no-cache-dir install)
-    "${pip[@]}" --require-hashes --requirement "$root/$1"
-    "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
+make_environment() {
+    if command -v uv >/dev/null 2>&1; then
+        say "installing what $(printf '%s\n' "${@:2}" | paste -s -d' ') names into $1, with uv"
+        if make_with_uv "$@"; then return; fi
+        say "uv could not; trying pip" # which may know of an index that uv was not told of
+    fi
+    say "installing what $(printf '%s\n' "${@:2}" | paste -s -d' ') names into $1, with pip"
+    make_with_pip "$@"
 }
 
 # setup what-runs: what the verbs need; setup everything: what tests and documentation need, too
 setup() {
-    local wanted=$1 found=nothing tool=pip
-    command -v uv >/dev/null 2>&1 && tool=uv
+    local wanted=$1 found=nothing
     if [ -x "$python" ] && "$python" -c 'import dj_neuron' 2>/dev/null; then
         case $(cat "$stamp" 2>/dev/null) in
             "$(state) everything") return ;;
@@ -62,12 +75,8 @@ setup() {
     fi
     [ "$found" != "$wanted" ] || return 0
     [ -w "$root" ] || die "cannot write to $root, where .venv belongs"
-    if [ "$found" = nothing ]; then
-        rm -rf -- "$venv"
-        "make_with_$tool"
-    fi
-    say "installing what $(lock_of "$wanted") names, by hash"
-    "install_with_$tool" "$(lock_of "$wanted")"
+    [ "$found" != nothing ] || rm -rf -- "$venv"
+    make_environment "$venv" "$(lock_of "$wanted")"
     printf '%s %s\n' "$(state)" "$wanted" >"$stamp"
     say "set up in $venv"
 }
@@ -88,14 +97,9 @@ build_docs() {
 
 # the packages that benchmarks and a page of the documentation compare with, in an environment of their own
 setup_peers() {
-    local peers=$venv/benchmarks pip
-    if [ ! -x "$peers/bin/python" ] || ! "$peers/bin/python" -c 'import dj_neuron, pynapple, pyret, rfest' 2>/dev/null; then
-        say "installing the packages to compare with"
-        "$python" -m venv "$peers"
-        pip=("$peers/bin/python" -m pip --quiet --disable-pip-version-check --no-cache-dir install)
-        "${pip[@]}" --require-hashes --requirement "$root/requirements.lock" --requirement "$root/benchmarks/peers.lock"
-        "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
-    fi
+    local peers=$venv/benchmarks
+    "$peers/bin/python" -c 'import dj_neuron, pynapple, pyret, rfest' 2>/dev/null ||
+        make_environment "$peers" requirements.lock benchmarks/peers.lock
 }
 
 run_benchmarks() {
