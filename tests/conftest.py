@@ -17,6 +17,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections import defaultdict
 
 import hypothesis
 import numpy as np
@@ -25,8 +26,11 @@ import s3fs
 from playwright.sync_api import sync_playwright
 
 import dj_neuron
+from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.embedded import EmbeddedServer
+from dj_neuron.pipeline import SCHEMA_MODULES, activate, table_classes
+from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, remove
 from dj_neuron.simulate import write_simulation
 
 # the first example of a test may compile the numerics
@@ -51,10 +55,22 @@ def small_file(tmp_path_factory):
     return write_simulation(tmp_path_factory.mktemp("small") / "small.pkl", "small")[0]
 
 
+# Prefixes of empty pipelines by kind of server: making tables takes a second, emptying them a twentieth of one.
+EMPTY = defaultdict(list)
+
+
 @pytest.fixture
-def prefix():
-    """Names of schemas that no other test uses."""
-    return f"test_{uuid.uuid4().hex[:12]}"
+def prefix(request):
+    """Names of schemas that no other test uses at the same time."""
+    kind = server_kind(request)
+    return EMPTY[kind].pop() if kind and EMPTY[kind] else f"test_{uuid.uuid4().hex[:12]}"
+
+
+def server_kind(request):
+    """The server of the pipeline that a test asks for, or None."""
+    if "pipeline" in request.fixturenames:
+        return request.node.callspec.params["config_file"]
+    return "embedded" if "embedded" in request.fixturenames else None
 
 
 def without(reason):
@@ -110,22 +126,36 @@ def config_file(request):
     return None if request.param == "embedded" else request.getfixturevalue(f"{request.param}_config")
 
 
-def opened(data_dir, prefix, config_file=None):
+def opened(request, data_dir, prefix, config_file=None):
     with dj_neuron.connect(data_dir, config_file=config_file, prefix=prefix) as pipeline:
         yield pipeline
-        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)
+        empty(pipeline.database.connection, prefix)
+    EMPTY[server_kind(request)].append(prefix)
+
+
+def empty(connection, prefix):
+    """Delete all rows, with jobs and stored objects."""
+    activate(connection, prefix)
+    for table in reversed(list(table_classes())):
+        table().delete_quick()
+        if issubclass(table, dj.Computed):
+            table().jobs.delete_quick()
+    config = connection._config
+    for schema in SCHEMA_MODULES:
+        backend, folder = backend_of(config, STORE), folder_of(config, STORE, f"{prefix}_{schema}")
+        remove(backend, listing(backend, folder))
 
 
 @pytest.fixture
-def embedded(data_dir, prefix):
+def embedded(request, data_dir, prefix):
     """An empty pipeline on the embedded server."""
-    yield from opened(data_dir, prefix)
+    yield from opened(request, data_dir, prefix)
 
 
 @pytest.fixture
-def pipeline(data_dir, prefix, config_file):
+def pipeline(request, data_dir, prefix, config_file):
     """An empty pipeline, on every kind of server."""
-    yield from opened(data_dir, prefix, config_file)
+    yield from opened(request, data_dir, prefix, config_file)
 
 
 @pytest.fixture(scope="session")
