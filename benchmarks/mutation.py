@@ -1,0 +1,182 @@
+"""Faults put into the numerics, and how many the tests find: .venv/benchmarks/bin/python benchmarks/mutation.py.
+
+Cosmic Ray lists every small change of an operator, a comparison, a number or a branch in src/dj_neuron/strf. A
+sample of them, drawn with a seed, is made one at a time in a copy of the checkout, whose tests of that module must
+then fail.
+Changes of annotations and docstrings do nothing and are left out. What survives is printed, to be tested or explained.
+"""
+
+import argparse
+import ast
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import cosmic_ray.plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMERICS = Path("src/dj_neuron/strf")
+# where a module's tests have another name than the module
+TESTS = {
+    "__init__": ("average",),
+    "_align_kernel": ("frame_clock", "average"),
+    "_bit_kernel": ("engine",),
+    "_null_kernel": ("significance",),
+    "_threads": ("engine", "workers"),
+    "_trains": ("average", "significance"),
+    "_value_kernel": ("engine",),
+    "_vectors": ("engine",),
+    "alignment": ("frame_clock", "average"),
+    "bit_counter": ("engine", "average"),
+    "covariance_window": ("covariance",),
+    "frame_sums": ("engine", "average"),
+    "nonlinearity": ("model",),
+    "region": ("spatial_fit", "smoothed_null", "significance"),
+    "ridge": ("ridge", "ridge_separable"),
+    "scores": ("model", "repeats"),
+    "shape": ("spatial_fit",),
+    "shift_null": ("significance",),
+    "spike_intervals": ("frame_clock", "average"),
+    "value_sums": ("engine", "average"),
+}
+# what the tests of the module let pass meets those of the whole
+LAST = ("metamorphic", "receptive_field_tables", "covariance_tables")
+
+
+def mutants(code):
+    """Give operator, its arguments and occurrence for every change of a module."""
+    nodes = list(ast_nodes(get_ast(code)))
+    for name in sorted(cosmic_ray.plugins.operator_names()):
+        operator = cosmic_ray.plugins.get_operator(name)
+        if not operator.arguments():
+            made = operator()
+            n_places = sum(len(list(made.mutation_positions(node))) for node in nodes)
+            yield from ((name, occurrence) for occurrence in range(n_places))
+
+
+def without_words(code):
+    """Give the code as it runs: without annotations and docstrings. None if it is none."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(0)
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            node.body[0] = ast.Pass()
+    return ast.dump(tree)
+
+
+def changed(code, name, occurrence):
+    """Give the changed code and the line, or None if nothing that runs is changed."""
+    new = mutate_code(code, cosmic_ray.plugins.get_operator(name)(), occurrence)
+    running = new and without_words(new)
+    if not running or running == without_words(code):
+        return None
+    pairs = zip(code.splitlines(), new.splitlines(), strict=False)
+    line = next(number for number, (old, now) in enumerate(pairs, 1) if old != now)
+    return new, line
+
+
+def run_tests(folder, names, timeout_s):
+    """Say whether tests passed, failed, or took too long."""
+    files = [f"tests/test_{name}.py" for name in names]
+    command = [
+        ROOT / ".venv/bin/python",
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        *files,
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "src"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return "took too long"
+    return "passed" if done.returncode == 0 else "failed"
+
+
+def interval(n_found, n_all):
+    """Give Wilson's 95 % confidence interval of a share."""
+    z, share = 1.96, n_found / n_all
+    middle = (share + z**2 / (2 * n_all)) / (1 + z**2 / n_all)
+    half = z / (1 + z**2 / n_all) * math.sqrt(share * (1 - share) / n_all + z**2 / (4 * n_all**2))
+    return middle - half, middle + half
+
+
+def main():
+    """Draw, change, test, and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--modules", nargs="*", help="Only these, such as frame_clock.")
+    chosen = parser.parse_args()
+    codes = {path.stem: path.read_text() for path in sorted((ROOT / NUMERICS).glob("*.py"))}
+    if chosen.modules:
+        codes = {name: codes[name] for name in chosen.modules}
+    every = [(module, *mutant) for module, code in codes.items() for mutant in mutants(code)]
+    random.Random(chosen.seed).shuffle(every)  # noqa: S311 - draws a sample
+    print(f"{len(every)} changes in {len(codes)} modules", flush=True)
+    outcomes, survivors = Counter(), []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name in ("src", "tests", "docs", "benchmarks"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        usual_s = {}
+        for module, name, occurrence in every:
+            if sum(outcomes.values()) == chosen.sample:
+                break
+            made = changed(codes[module], name, occurrence)
+            if made is None:
+                continue
+            new, line = made
+            tests, path = TESTS.get(module, (module,)), folder / NUMERICS / f"{module}.py"
+            if module not in usual_s:
+                started = time.monotonic()
+                if run_tests(folder, tests, 1800) != "passed":
+                    sys.exit(f"the tests of {module} fail without any change")
+                usual_s[module] = time.monotonic() - started
+            path.write_text(new)
+            outcome = run_tests(folder, tests, 60 + 5 * usual_s[module])
+            if outcome == "passed":
+                outcome = run_tests(folder, LAST, 1800)
+            path.write_text(codes[module])
+            outcomes[outcome] += 1
+            if outcome == "passed":
+                now = new.splitlines()[line - 1].strip()
+                survivors.append(f"{module}.py:{line} {name.removeprefix('core/')}\n    {now}")
+                print(survivors[-1], flush=True)
+    n_all = sum(outcomes.values())
+    n_found = n_all - outcomes["passed"]
+    low, high = interval(n_found, n_all)
+    print(
+        f"{n_found} of {n_all} found: {n_found / n_all:.1%} (95 % confidence {low:.1%} to {high:.1%}); {dict(outcomes)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
