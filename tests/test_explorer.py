@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import dj_neuron
+from accessibility import violations
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
@@ -259,11 +260,19 @@ def test_play_runs_towards_the_spike_until_it_is_paused(page, served):
 def test_overlays_are_switched(page, served):
     page.goto(f"{served}{neuron_address(1)}")
     assert data_of(page, "strf-a", "fit", "visible") is True
-    page.get_by_label("Fit").uncheck()
+    switch = page.get_by_role("button", name="Fit")
+    assert switch.get_attribute("aria-pressed") == "true"
+    switch.click()
     page.wait_for_function(
         "() => document.querySelector('#strf-a .js-plotly-plot').data.find(t => t.name === 'fit').visible === false"
     )
+    assert switch.get_attribute("aria-pressed") == "false"
     assert data_of(page, "strf-a", "significant", "visible") is True
+
+    # another neuron begins with both
+    page.get_by_role("link", name="Next neuron").click()
+    heading(page, "Neuron 2")
+    assert switch.get_attribute("aria-pressed") == "true"
 
 
 def click_at(page, name, x, y):
@@ -299,6 +308,33 @@ def test_a_click_on_a_block_shows_its_time_course(page, served):
     other.goto(page.url)
     assert data_of(other, "course-a", "course", "y") == chosen
     other.close()
+
+
+def test_arrow_keys_choose_a_block(page, served):
+    page.goto(f"{served}{neuron_address(1)}?block=2,1")
+    drawn(page, "strf-a")
+    before = data_of(page, "course-a", "course", "y")
+    page.locator(".graph.blocks").focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    page.wait_for_url("**block=4%2C2**")
+    page.wait_for_function(
+        "old => JSON.stringify(document.querySelector('#course-a .js-plotly-plot').data"
+        ".find(t => t.name === 'course').y) !== old",
+        arg=str(before),
+    )
+    chosen = data_of(page, "course-a", "course", "y")
+    page.goto(page.url)
+    assert data_of(page, "course-a", "course", "y") == chosen
+
+    # bars run downwards, in rows; past the last there is none
+    page.goto(f"{served}{neuron_address(1, stimulation=2)}?block=10,0")
+    drawn(page, "strf-a")
+    page.locator(".graph.blocks").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    page.wait_for_url("**block=11%2C0**")
+    heading(page, "Neuron 1")
 
 
 def test_a_click_on_a_spike_shows_the_stimulus_before_it(page, served):
@@ -441,6 +477,28 @@ def test_the_pipeline_page_follows_what_is_computed(page, served, recorded):
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("/", "Neurons"),
+        ("/?n_spikes=100000..", "Neurons"),
+        ("/stimulation/WT/2020-01-02/3/1", "WT, 2020-01-02, sample 3"),
+        (neuron_address(1), "Neuron 1"),
+        (neuron_address(1, stimulation=2), "Neuron 1"),
+        (neuron_address(4), "Neuron 4"),
+        (neuron_address(1) + "?with_neuron=2", "Neuron 1"),
+        (neuron_address(1) + "?with_row=2", "Neuron 1"),
+        ("/pipeline", "Pipeline"),
+        ("/nowhere", "There is nothing at this address"),
+    ],
+)
+def test_pages_are_accessible(page, served, address, title):
+    page.goto(f"{served}{address}")
+    heading(page, title)
+    page.wait_for_load_state("networkidle")
+    assert violations(page) == []
+
+
 def test_nothing_overflows_on_usual_screens(page, served):
     for width, height in WIDTHS:
         page.set_viewport_size({"width": width, "height": height})
@@ -485,8 +543,10 @@ def test_an_empty_pipeline_says_how_to_begin(page, tmp_path):
         page.goto(address)
         heading(page, "No recordings yet")
         page.get_by_text("dj-neuron build YOUR_FILE").wait_for()
+        assert violations(page) == []
         page.goto(f"{address}/pipeline")
         page.get_by_text("Nothing is asked for yet").wait_for()
+        page.goto("about:blank")  # nobody asks for progress any more when the server ends
 
 
 def test_a_database_that_goes_away_and_comes_back(page, recorded):

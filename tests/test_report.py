@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import dj_neuron
+from accessibility import violations
 from dj_neuron import figures
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation, StimulationId
@@ -220,6 +221,7 @@ def test_a_browser_shows_it_without_complaint(folder, browser, width):
     shown.on("pageerror", lambda error: said.append(str(error)))
     shown.goto((folder / "report.html").as_uri())
     assert said == []
+    assert violations(shown) == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     background = shown.evaluate("getComputedStyle(document.querySelector('header')).backgroundColor")

@@ -82,7 +82,7 @@ def notice(*children: Any) -> html.Div:
     return html.Div(list(children), className="notice")
 
 
-def graph(name: str, figure: Figure, size: str, words: str) -> html.Div:
+def graph(name: str, figure: Figure, size: str, words: str, **attributes: Any) -> html.Div:
     """A figure in a box of fixed height, described in words for those who do not see it."""
     drawn = dcc.Graph(
         id=name,
@@ -90,7 +90,7 @@ def graph(name: str, figure: Figure, size: str, words: str) -> html.Div:
         responsive=True,
         config={"displaylogo": False, "displayModeBar": False, "scrollZoom": False},
     )
-    return html.Div(drawn, className=f"graph {size}", role="figure", **{"aria-label": words})
+    return html.Div(drawn, className=f"graph {size}", role="figure", **{"aria-label": words}, **attributes)
 
 
 def trail(stimulation_id: StimulationId, *, is_here: bool = False) -> html.Nav:
