@@ -2,11 +2,9 @@
 
 import contextlib
 import datetime
-import http.client
-import json
-import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,35 +14,20 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import dj_neuron
 from accessibility import violations
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
+from dj_neuron.explorer.security import is_own
+from dj_neuron.explorer.server import N_CONNECTIONS
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
+from explored import ask, explorer, page_of
 
 NASTY = "<script>alert(1)</script>"
 WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
-
-
-@contextlib.contextmanager
-def explorer(data_dir, *options):
-    """A real explorer in a process of its own; gives its address and the process."""
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(data_dir), *options]
-    process = subprocess.Popen(
-        [*command, "explore", "--port", "0", "--no-browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
-    try:
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), process.stderr.read()
-        yield address.rstrip("/"), process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def sessions():
@@ -439,6 +422,29 @@ def test_texts_of_files_are_never_taken_for_html(page, served):
     page.get_by_text(NASTY).wait_for()
 
 
+def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix):
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    rng = np.random.default_rng(0)
+    trains = tuple(SpikeTrain(i, np.sort(rng.uniform(0, 5, 300)), f"{NASTY} {i}") for i in (1, 2))
+    movie = Movie.from_frames(rng.choice([-1, 1], (200, 3, 4)), block_size_px=(10, 20))
+    made = Session(NASTY, datetime.date(2020, 1, 2), 3, (Stimulation(1, movie, 60.0, 0.5, 2.0, trains),), note=NASTY)
+    with dj_neuron.connect(data_dir, prefix=prefix) as pipeline:
+        list(ingest([made], f"{NASTY}.pkl"))
+        pipeline.compute([dj_neuron.connection.DelayRange(-0.02, 0.05)])
+        with explorer(data_dir, "--prefix", prefix) as (address, _):
+            stimulation = f"/stimulation/{quote(NASTY, safe='')}/2020-01-02/3/1"
+            neuron = neuron_address(1, subject=NASTY)
+            for path in ("/", stimulation, neuron, f"{neuron}?with_neuron=2", f"{stimulation}9"):
+                page.goto(f"{address}{path}")
+                page.locator("main h1").wait_for()
+                page.wait_for_load_state("networkidle")
+                assert NASTY in page.locator("main").inner_text(), path
+                assert page.locator("main script").count() == 0
+                assert NASTY in page.title() or path == "/" or path.endswith("9")
+            page.goto("about:blank")
+        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [
@@ -569,31 +575,6 @@ def test_a_database_that_goes_away_and_comes_back(page, recorded):
 # The server
 
 
-def ask(address, path="/", method="GET", body=None, **headers):
-    host, _, port = address.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer, text
-
-
-def page_request(pathname):
-    return json.dumps(
-        {
-            "output": "..page.children...shown.data..",
-            "outputs": [{"id": "page", "property": "children"}, {"id": "shown", "property": "data"}],
-            "inputs": [
-                {"id": "url", "property": "pathname", "value": pathname},
-                {"id": "url", "property": "search", "value": ""},
-            ],
-            "changedPropIds": ["url.pathname"],
-            "state": [{"id": "shown", "property": "data", "value": None}],
-        }
-    )
-
-
 def test_headers_protect_the_reader(served):
     answer, text = ask(served)
     assert answer.status == 200
@@ -613,10 +594,63 @@ def test_names_that_are_not_ours_are_refused(served):
         assert ask(served, Host=name)[0].status == 400
 
 
+def test_whoever_listens_for_others_answers_to_addresses_and_own_names_only(recorded):
+    options = ["--host", "0.0.0.0", "--allow-host", "Lab.example.org"]  # noqa: S104
+    with explorer(recorded, explore=options) as (address, _):
+        port = address.rpartition(":")[2]
+        own = socket.gethostname()
+        known = ("127.0.0.1", "192.0.2.7", "[2001:db8::1]", "localhost", own, own.upper(), "lab.example.org.")
+        for name in known:
+            assert ask(address, Host=f"{name}:{port}")[0].status == 200, name
+        answer, text = ask(address, Host=f"rebound.example:{port}")
+        assert answer.status == 400
+        assert b"--allow-host" in text
+
+
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}(\.[a-z0-9][a-z0-9-]{0,20}){0,3}", fullmatch=True)
+ports = st.one_of(st.just(""), st.integers(1, 65535).map(":{}".format))
+
+
+@given(names, ports)
+def test_a_name_is_own_only_if_it_is_known(name, port):
+    is_address = re.fullmatch(r"(\d+\.){3}\d+", name) is not None
+    assume(not is_address)
+    assert not is_own(name + port, {"lab", "localhost"} - {name})
+    assert is_own(name.upper() + "." + port, {name})
+
+
+@given(st.ip_addresses(), ports)
+def test_an_address_is_always_own(address, port):
+    assert is_own((f"[{address}]" if address.version == 6 else str(address)) + port, ())
+
+
+@pytest.mark.parametrize(
+    "host", ["", ":80", "[::1", "[::1]x", "[::1].evil.example", "127.0.0.1.evil.example", "1", "[]"]
+)
+def test_what_is_no_host_is_nobodys(host):
+    assert not is_own(host, {"localhost"})
+
+
+def test_no_more_clients_than_there_is_room_for_are_let_in(recorded):
+    with explorer(recorded) as (address, _), contextlib.ExitStack() as stack:
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        silent = [stack.enter_context(socket.create_connection(place)) for _ in range(N_CONNECTIONS)]
+        late = stack.enter_context(socket.create_connection(place))
+        late.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        late.settimeout(1)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        # who is let in next is who waited longest
+        silent[0].close()
+        late.settimeout(30)
+        assert late.recv(15) == b"HTTP/1.1 200 OK"
+
+
 def test_large_and_broken_requests_are_refused(served):
     # refused by its header: nobody waits for the rest
     answer, _ = ask(served, "/_dash-update-component", "POST", **{"Content-Length": str(2 << 20)})
     assert answer.status == 413
+    assert ask(served, Cookie="x" * (1 << 17))[0].status == 431
     answer, text = ask(served, "/_dash-update-component", "POST", b"{", **{"Content-Type": "application/json"})
     assert 400 <= answer.status < 600
     assert b"Traceback" not in text
@@ -629,8 +663,7 @@ def test_several_clients_at_once(served):
 
     def read(neuron_id):
         for _ in range(5):
-            body = page_request(neuron_address(neuron_id))
-            answer, text = ask(served, "/_dash-update-component", "POST", body, **{"Content-Type": "application/json"})
+            answer, text = page_of(served, neuron_address(neuron_id))
             seen.append((answer.status, f"Neuron {neuron_id}".encode() in text))
 
     threads = [threading.Thread(target=read, args=(1 + i % 3,)) for i in range(8)]

@@ -478,9 +478,13 @@ def figures(
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--allow-host", "names", metavar="NAME", multiple=True,
+    help="A name that browsers ask for, such as a proxy's; repeatable. Addresses and this machine's names need none.",
+)  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.pass_obj
-def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
+def explore(options: _Options, host: str, port: int, names: tuple[str, ...], no_browser: bool) -> None:
     """Look at everything in a browser, until Ctrl+C; nothing can be changed there."""
     import webbrowser
 
@@ -491,7 +495,7 @@ def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
             webbrowser.open(address)
 
     with options.pipeline() as pipeline:
-        pipeline.explore(host, port, ready=ready)
+        pipeline.explore(host, port, names=names, ready=ready)
 
 
 cli.add_command(export)
