@@ -126,7 +126,7 @@ sigma from the true one
 polarity is right in {fields.n_polarities_right} of {fields.n_polarities} where it was measured
 {fields.n_coordinates_near} of {fields.n_coordinates} coordinates of fitted centres lie within two standard errors of \
 the true ones (95 % expected)
-{report.n_pictures} pictures in {report.figures_dir}, all of them in report.html there
+{report.n_pictures} pictures in {report.figures_dir}, with report.html, which leads through them
 
 Try next:
   {again} tables
@@ -466,13 +466,14 @@ def figures(
 
     The table diagram, and per stimulation the spike raster, movie stills, mosaic and overview, and for the best
     neurons the STRF at all delays, its time course and a sheet with the receptive field; where a neuron has several
-    estimates, they are compared. report.html holds all of it, with tables, and opens offline.
+    estimates, they are compared. report.html holds all of it, with tables, and opens offline;
+    what would make it larger than 10 MB it describes and links to.
     """
     with options.pipeline() as pipeline:
         pictures = pipeline.figures(
             out, n_best=best, neuron_ids=neuron, restriction=where or True, formats=formats, progress=_say
         )
-    click.echo(f"{len(pictures)} pictures in {out}, all of them in {out / 'report.html'}")
+    click.echo(f"{len(pictures)} pictures in {out}; {out / 'report.html'} leads through them")
 
 
 @cli.command()
