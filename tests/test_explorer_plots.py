@@ -468,35 +468,33 @@ def test_arrays_are_sent_as_plotly_unpacks_them():
     assert (packed["dtype"], packed["shape"]) == ("f4", "6, 9")
     unpacked = np.frombuffer(base64.b64decode(packed["bdata"]), np.float32).reshape(6, 9)
     np.testing.assert_array_equal(unpacked, strf.values[0].astype(np.float32))
-    # every array, and those of 64-bit numbers that browsers do not have, as Plotly itself would send it
-    stimulation = make_stimulation()
-    for plot in (
-        drawn, made.raster(stimulation.spike_trains, stimulation, 1), made.nonlinearity(make_field()),
-        made.distribution([1, 2, 2, 5], "z"),
-    ):  # fmt: skip
-        for trace, same in zip(plot.to_plotly_json()["data"], go.Figure(plot.data).to_dict()["data"], strict=True):
-            for name in ("x", "y", "z", "customdata", "error_y"):
-                assert arrays_in(trace.get(name)) == arrays_in(same.get(name)), name
 
 
-def arrays_in(value):
-    """The numbers of every packed array within a value."""
-    if not isinstance(value, dict):
-        return None
-    if "bdata" not in value:
-        return {name: arrays_in(one) for name, one in value.items()}
-    numbers = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
-    return value.get("shape"), numbers.tolist()
+def unpacked(value):
+    """A value with its packed arrays as numbers, and without what says nothing."""
+    if isinstance(value, dict) and "bdata" in value:
+        numbers = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).tolist()
+        return [value.get("shape"), *numbers] if numbers else []
+    if isinstance(value, dict):
+        plain = {name: unpacked(one) for name, one in value.items()}
+        return {name: one for name, one in plain.items() if not isinstance(one, list | dict) or one}
+    return [unpacked(one) for one in value] if isinstance(value, list | tuple | np.ndarray) else value
 
 
-def test_every_figure_leaves_its_size_to_the_page_and_shares_one_template():
+def test_every_figure_leaves_its_size_to_the_page_shares_one_template_and_needs_nothing_of_plotlys_class():
     strf, field, stimulation = make_strf(), make_field(), make_stimulation()
-    figures = [
-        plots.strf_frames(strf, field, delay_idx=0), plots.block_course(strf, block=(0, 0), delay_idx=0),
-        plots.space_time(make_strf((1, 9))), plots.nonlinearity(field), plots.growth(field), plots.mosaic([field]),
-        plots.raster(stimulation.spike_trains, stimulation, 1), plots.autocorrelation(stimulation.spike_trains[0]),
-        plots.stimulus_frame(stimulation, 0), plots.distribution([1, 2], "z"),
+    bars = make_strf((1, 9))
+    drawn = [
+        made.strf_frames(strf, field, delay_idx=0, block=(1, 2)), made.block_course(strf, block=(0, 0), delay_idx=0),
+        made.space_time(bars, make_field((1, 9)), delay_idx=1, block=(0, 2)), made.space_time(make_strf((9, 1))),
+        made.nonlinearity(field), made.growth(field),
+        made.mosaic([field], chosen=7), made.raster(stimulation.spike_trains, stimulation, 1),
+        made.raster(stimulation.spike_trains, stimulation, 1, among_others=True),
+        made.autocorrelation(stimulation.spike_trains[0]), made.stimulus_frame(stimulation, 0, block=(1, 2)),
+        made.distribution([1, 2, 2, 5], "z"), made.distribution([None], "z"),
     ]  # fmt: skip
-    for figure in figures:
+    figures = [go.Figure(plot.data, plot.layout) for plot in drawn]
+    for plot, figure in zip(drawn, figures, strict=True):
+        assert unpacked(plot.to_plotly_json()) == unpacked(figure.to_dict())
         assert figure.layout.width is figure.layout.height is figure.layout.title.text is None
         assert figure.layout.template == figures[0].layout.template

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ROWS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 _MOST_ROWS = 24
-_MOST_DRAWN = 3000  # spikes; beyond it they are drawn by WebGL
+_MOST_DRAWN = 10_000  # spikes; beyond it they are drawn by WebGL, which not every browser has
 _RATE_BINS = 120
 
 

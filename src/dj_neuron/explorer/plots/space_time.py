@@ -10,7 +10,7 @@ from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.delay_axis import mark_delay, set_delay_axis
 from dj_neuron.explorer.plots.overlays import add_chosen, add_line, add_outline
 from dj_neuron.explorer.plots.strf_frames import check_place
-from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, contrast_bar, level, new_figure, told
+from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, colour_scale, contrast_bar, level, new_figure, told
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.delays import delay_columns_ms, spread_columns
 from dj_neuron.pictures.marks import bars_outline, significant_bars
@@ -81,7 +81,7 @@ def space_time(
         y=edges_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=CONTRAST_SCALE,
+        colorscale=colour_scale(CONTRAST_SCALE),
         colorbar=contrast_bar(limit, contrast_label(strf)),
         hoverongaps=False,
         hovertemplate=f"%{{x:.1f}} ms, {space} %{{y:.0f}} µm<br>%{{z:.3g}}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.overlays import add_chosen
-from dj_neuron.explorer.plots.theme import GREY_SCALE, new_figure, note, told
+from dj_neuron.explorer.plots.theme import GREY_SCALE, colour_scale, new_figure, note, told
 from dj_neuron.pictures.words import delay_text
 from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
 
@@ -61,7 +61,7 @@ def stimulus_frame(
         dy=height_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=GREY_SCALE,
+        colorscale=colour_scale(GREY_SCALE),
         showscale=False,
         hovertemplate="x %{x:.0f} µm, y %{y:.0f} µm<br>contrast %{z:.3g}<extra></extra>",
         name="frame",

@@ -9,7 +9,7 @@ import numpy as np
 
 from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.overlays import add_chosen, add_ellipses, add_line, add_outline
-from dj_neuron.explorer.plots.theme import CONTRAST_SCALE, broken_line, contrast_bar, new_figure
+from dj_neuron.explorer.plots.theme import CONTRAST_SCALE, broken_line, colour_scale, contrast_bar, new_figure
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.marks import ellipse_of, significant_outline
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, measure
@@ -75,7 +75,7 @@ def strf_frames(
         dy=block_height_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=CONTRAST_SCALE,
+        colorscale=colour_scale(CONTRAST_SCALE),
         colorbar=contrast_bar(limit, contrast_label(strf)),
         showscale=is_known,
         hoverongaps=False,

@@ -11,6 +11,8 @@ from dj_neuron.explorer.plots.plot import Plot
 from dj_neuron.pictures.colours import CONTROL, FAINT, INK, NO_DATA, OFF, ON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -122,6 +124,11 @@ def broken_line(segments: NDArray[np.float64]) -> tuple[list[float | None], list
         x.append(None)
         y.append(None)
     return x, y
+
+
+def colour_scale(colours: Sequence[str]) -> list[list[Any]]:
+    """Spread colours evenly from the lowest to the highest value."""
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
 def contrast_bar(limit: float, title: str) -> dict[str, Any]:
