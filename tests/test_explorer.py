@@ -371,6 +371,10 @@ def test_bars_are_an_image_of_space_and_time(page, served):
     page.goto(f"{served}{neuron_address(1, stimulation=2)}")
     image = np.array(data_of(page, "strf-a"), float)
     assert image.shape[0] == 12
+    page.goto(f"{served}/stimulation/WT/2020-01-02/3/2")
+    page.get_by_role("heading", name="Receptive fields").wait_for()
+    assert page.get_by_text("form no mosaic").count() == 0
+    page.go_back()
     page.get_by_label("Delay").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**delay=**")

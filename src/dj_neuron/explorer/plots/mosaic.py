@@ -158,7 +158,7 @@ def _set_axes(figure: Plot, axes: str, extent_um: tuple[float, float], n_placed:
         figure.update_yaxes(title={"text": "y (µm)"}, range=[height_um, 0], scaleanchor="x", **box)
         return
     ranks = {
-        "range": [-0.8, n_placed - 0.2],
+        "range": [-0.8, n_placed + 0.5],
         "title": {"text": "neurons by place"},
         "showticklabels": False,
         "ticks": "",
