@@ -236,7 +236,7 @@ def explorer_queries():
         "neuron: neighbours": lambda: queries.neighbours(middle),
         "pipeline: progress": computing.progress,
         "pipeline: tables": lambda: queries.tables(is_counted=False),
-        "pipeline: jobs": queries.job_errors,
+        "pipeline: jobs": queries.open_jobs,
         "pipeline: foreign keys": queries.foreign_keys,
     }
     return found

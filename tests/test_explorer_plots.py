@@ -34,6 +34,7 @@ from dj_neuron.explorer import plots as made
 from dj_neuron.explorer.plots.plot import Plot
 from dj_neuron.explorer.plots.strf_frames import MISSING
 from dj_neuron.pictures.colours import OFF, ON, STIMULUS
+from dj_neuron.pictures.sentences import finding_text
 from dj_neuron.strf.spike_intervals import autocorrelogram, rates_hz, refractory_violations
 
 RATE_HZ = 50.0
@@ -498,3 +499,12 @@ def test_every_figure_leaves_its_size_to_the_page_shares_one_template_and_needs_
         assert unpacked(plot.to_plotly_json()) == unpacked(figure.to_dict())
         assert figure.layout.width is figure.layout.height is figure.layout.title.text is None
         assert figure.layout.template == figures[0].layout.template
+
+
+def test_what_was_found_rests_on_the_test_of_fields_of_any_size():
+    strf = make_strf()
+    chances = {"p_value": 0.7, "q_value": 0.8, "p_value_field": 0.001, "q_value_field": 0.02}
+    said = finding_text(300, strf, make_field(measures=chances))
+    assert said.startswith("ON field beyond chance (p = 0.00100, q = 0.0200)")
+    nothing = make_field(measures=chances | {"p_value_field": 0.4}, region=np.zeros((6, 9), bool))
+    assert finding_text(300, strf, nothing) == "300 spikes; no field stands out from chance (p = 0.400, q = 0.0200)."
