@@ -2,11 +2,9 @@
 
 import contextlib
 import datetime
-import http.client
-import json
-import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,34 +14,20 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import dj_neuron
+from accessibility import violations
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
+from dj_neuron.explorer.security import is_own
+from dj_neuron.explorer.server import N_CONNECTIONS
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
+from explored import ask, explorer, page_of
 
 NASTY = "<script>alert(1)</script>"
 WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
-
-
-@contextlib.contextmanager
-def explorer(data_dir, *options):
-    """A real explorer in a process of its own; gives its address and the process."""
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(data_dir), *options]
-    process = subprocess.Popen(
-        [*command, "explore", "--port", "0", "--no-browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
-    try:
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), process.stderr.read()
-        yield address.rstrip("/"), process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def sessions():
@@ -259,11 +243,19 @@ def test_play_runs_towards_the_spike_until_it_is_paused(page, served):
 def test_overlays_are_switched(page, served):
     page.goto(f"{served}{neuron_address(1)}")
     assert data_of(page, "strf-a", "fit", "visible") is True
-    page.get_by_label("Fit").uncheck()
+    switch = page.get_by_role("button", name="Fit")
+    assert switch.get_attribute("aria-pressed") == "true"
+    switch.click()
     page.wait_for_function(
         "() => document.querySelector('#strf-a .js-plotly-plot').data.find(t => t.name === 'fit').visible === false"
     )
+    assert switch.get_attribute("aria-pressed") == "false"
     assert data_of(page, "strf-a", "significant", "visible") is True
+
+    # another neuron begins with both
+    page.get_by_role("link", name="Next neuron").click()
+    heading(page, "Neuron 2")
+    assert switch.get_attribute("aria-pressed") == "true"
 
 
 def click_at(page, name, x, y):
@@ -299,6 +291,33 @@ def test_a_click_on_a_block_shows_its_time_course(page, served):
     other.goto(page.url)
     assert data_of(other, "course-a", "course", "y") == chosen
     other.close()
+
+
+def test_arrow_keys_choose_a_block(page, served):
+    page.goto(f"{served}{neuron_address(1)}?block=2,1")
+    drawn(page, "strf-a")
+    before = data_of(page, "course-a", "course", "y")
+    page.locator(".graph.blocks").focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    page.wait_for_url("**block=4%2C2**")
+    page.wait_for_function(
+        "old => JSON.stringify(document.querySelector('#course-a .js-plotly-plot').data"
+        ".find(t => t.name === 'course').y) !== old",
+        arg=str(before),
+    )
+    chosen = data_of(page, "course-a", "course", "y")
+    page.goto(page.url)
+    assert data_of(page, "course-a", "course", "y") == chosen
+
+    # bars run downwards, in rows; past the last there is none
+    page.goto(f"{served}{neuron_address(1, stimulation=2)}?block=10,0")
+    drawn(page, "strf-a")
+    page.locator(".graph.blocks").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    page.wait_for_url("**block=11%2C0**")
+    heading(page, "Neuron 1")
 
 
 def test_a_click_on_a_spike_shows_the_stimulus_before_it(page, served):
@@ -352,6 +371,10 @@ def test_bars_are_an_image_of_space_and_time(page, served):
     page.goto(f"{served}{neuron_address(1, stimulation=2)}")
     image = np.array(data_of(page, "strf-a"), float)
     assert image.shape[0] == 12
+    page.goto(f"{served}/stimulation/WT/2020-01-02/3/2")
+    page.get_by_role("heading", name="Receptive fields").wait_for()
+    assert page.get_by_text("form no mosaic").count() == 0
+    page.go_back()
     page.get_by_label("Delay").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**delay=**")
@@ -403,6 +426,29 @@ def test_texts_of_files_are_never_taken_for_html(page, served):
     page.get_by_text(NASTY).wait_for()
 
 
+def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix):
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    rng = np.random.default_rng(0)
+    trains = tuple(SpikeTrain(i, np.sort(rng.uniform(0, 5, 300)), f"{NASTY} {i}") for i in (1, 2))
+    movie = Movie.from_frames(rng.choice([-1, 1], (200, 3, 4)), block_size_px=(10, 20))
+    made = Session(NASTY, datetime.date(2020, 1, 2), 3, (Stimulation(1, movie, 60.0, 0.5, 2.0, trains),), note=NASTY)
+    with dj_neuron.connect(data_dir, prefix=prefix) as pipeline:
+        list(ingest([made], f"{NASTY}.pkl"))
+        pipeline.compute([dj_neuron.connection.DelayRange(-0.02, 0.05)])
+        with explorer(data_dir, "--prefix", prefix) as (address, _):
+            stimulation = f"/stimulation/{quote(NASTY, safe='')}/2020-01-02/3/1"
+            neuron = neuron_address(1, subject=NASTY)
+            for path in ("/", stimulation, neuron, f"{neuron}?with_neuron=2", f"{stimulation}9"):
+                page.goto(f"{address}{path}")
+                page.locator("main h1").wait_for()
+                page.wait_for_load_state("networkidle")
+                assert NASTY in page.locator("main").inner_text(), path
+                assert page.locator("main script").count() == 0
+                assert NASTY in page.title() or path == "/" or path.endswith("9")
+            page.goto("about:blank")
+        dj_neuron.pipeline.drop(pipeline.database.connection, prefix)
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [
@@ -439,6 +485,28 @@ def test_the_pipeline_page_follows_what_is_computed(page, served, recorded):
     page.wait_for_function(
         "() => document.querySelector('[aria-label=Significance]').getAttribute('aria-valuenow') === '100'"
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("/", "Neurons"),
+        ("/?n_spikes=100000..", "Neurons"),
+        ("/stimulation/WT/2020-01-02/3/1", "WT, 2020-01-02, sample 3"),
+        (neuron_address(1), "Neuron 1"),
+        (neuron_address(1, stimulation=2), "Neuron 1"),
+        (neuron_address(4), "Neuron 4"),
+        (neuron_address(1) + "?with_neuron=2", "Neuron 1"),
+        (neuron_address(1) + "?with_row=2", "Neuron 1"),
+        ("/pipeline", "Pipeline"),
+        ("/nowhere", "There is nothing at this address"),
+    ],
+)
+def test_pages_are_accessible(page, served, address, title):
+    page.goto(f"{served}{address}")
+    heading(page, title)
+    page.wait_for_load_state("networkidle")
+    assert violations(page) == []
 
 
 def test_nothing_overflows_on_usual_screens(page, served):
@@ -485,8 +553,10 @@ def test_an_empty_pipeline_says_how_to_begin(page, tmp_path):
         page.goto(address)
         heading(page, "No recordings yet")
         page.get_by_text("dj-neuron build YOUR_FILE").wait_for()
+        assert violations(page) == []
         page.goto(f"{address}/pipeline")
         page.get_by_text("Nothing is asked for yet").wait_for()
+        page.goto("about:blank")  # nobody asks for progress any more when the server ends
 
 
 def test_a_database_that_goes_away_and_comes_back(page, recorded):
@@ -509,31 +579,6 @@ def test_a_database_that_goes_away_and_comes_back(page, recorded):
 # The server
 
 
-def ask(address, path="/", method="GET", body=None, **headers):
-    host, _, port = address.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer, text
-
-
-def page_request(pathname):
-    return json.dumps(
-        {
-            "output": "..page.children...shown.data..",
-            "outputs": [{"id": "page", "property": "children"}, {"id": "shown", "property": "data"}],
-            "inputs": [
-                {"id": "url", "property": "pathname", "value": pathname},
-                {"id": "url", "property": "search", "value": ""},
-            ],
-            "changedPropIds": ["url.pathname"],
-            "state": [{"id": "shown", "property": "data", "value": None}],
-        }
-    )
-
-
 def test_headers_protect_the_reader(served):
     answer, text = ask(served)
     assert answer.status == 200
@@ -553,10 +598,63 @@ def test_names_that_are_not_ours_are_refused(served):
         assert ask(served, Host=name)[0].status == 400
 
 
+def test_whoever_listens_for_others_answers_to_addresses_and_own_names_only(recorded):
+    options = ["--host", "0.0.0.0", "--allow-host", "Lab.example.org"]  # noqa: S104
+    with explorer(recorded, explore=options) as (address, _):
+        port = address.rpartition(":")[2]
+        own = socket.gethostname()
+        known = ("127.0.0.1", "192.0.2.7", "[2001:db8::1]", "localhost", own, own.upper(), "lab.example.org.")
+        for name in known:
+            assert ask(address, Host=f"{name}:{port}")[0].status == 200, name
+        answer, text = ask(address, Host=f"rebound.example:{port}")
+        assert answer.status == 400
+        assert b"--allow-host" in text
+
+
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}(\.[a-z0-9][a-z0-9-]{0,20}){0,3}", fullmatch=True)
+ports = st.one_of(st.just(""), st.integers(1, 65535).map(":{}".format))
+
+
+@given(names, ports)
+def test_a_name_is_own_only_if_it_is_known(name, port):
+    is_address = re.fullmatch(r"(\d+\.){3}\d+", name) is not None
+    assume(not is_address)
+    assert not is_own(name + port, {"lab", "localhost"} - {name})
+    assert is_own(name.upper() + "." + port, {name})
+
+
+@given(st.ip_addresses(), ports)
+def test_an_address_is_always_own(address, port):
+    assert is_own((f"[{address}]" if address.version == 6 else str(address)) + port, ())
+
+
+@pytest.mark.parametrize(
+    "host", ["", ":80", "[::1", "[::1]x", "[::1].evil.example", "127.0.0.1.evil.example", "1", "[]"]
+)
+def test_what_is_no_host_is_nobodys(host):
+    assert not is_own(host, {"localhost"})
+
+
+def test_no_more_clients_than_there_is_room_for_are_let_in(recorded):
+    with explorer(recorded) as (address, _), contextlib.ExitStack() as stack:
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        silent = [stack.enter_context(socket.create_connection(place)) for _ in range(N_CONNECTIONS)]
+        late = stack.enter_context(socket.create_connection(place))
+        late.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        late.settimeout(1)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        # who is let in next is who waited longest
+        silent[0].close()
+        late.settimeout(30)
+        assert late.recv(15) == b"HTTP/1.1 200 OK"
+
+
 def test_large_and_broken_requests_are_refused(served):
     # refused by its header: nobody waits for the rest
     answer, _ = ask(served, "/_dash-update-component", "POST", **{"Content-Length": str(2 << 20)})
     assert answer.status == 413
+    assert ask(served, Cookie="x" * (1 << 17))[0].status == 431
     answer, text = ask(served, "/_dash-update-component", "POST", b"{", **{"Content-Type": "application/json"})
     assert 400 <= answer.status < 600
     assert b"Traceback" not in text
@@ -569,8 +667,7 @@ def test_several_clients_at_once(served):
 
     def read(neuron_id):
         for _ in range(5):
-            body = page_request(neuron_address(neuron_id))
-            answer, text = ask(served, "/_dash-update-component", "POST", body, **{"Content-Type": "application/json"})
+            answer, text = page_of(served, neuron_address(neuron_id))
             seen.append((answer.status, f"Neuron {neuron_id}".encode() in text))
 
     threads = [threading.Thread(target=read, args=(1 + i % 3,)) for i in range(8)]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
 
 from dj_neuron.contracts import (
     MosaicResult,
@@ -29,9 +30,11 @@ from dj_neuron.contracts import (
     Strf,
 )
 from dj_neuron.errors import AlignmentError, ContractError
-from dj_neuron.explorer import plots
+from dj_neuron.explorer import plots as made
+from dj_neuron.explorer.plots.plot import Plot
 from dj_neuron.explorer.plots.strf_frames import MISSING
 from dj_neuron.pictures.colours import OFF, ON, STIMULUS
+from dj_neuron.pictures.sentences import finding_text
 from dj_neuron.strf.spike_intervals import autocorrelogram, rates_hz, refractory_violations
 
 RATE_HZ = 50.0
@@ -42,6 +45,20 @@ SPACE = {
     "centre_x_um": 210.0, "centre_y_um": 160.0, "sigma_major_um": 60.0, "sigma_minor_um": 30.0, "angle_deg": 30.0,
     "polarity": 1.0, "threshold_z": 4.0,
 }  # fmt: skip
+
+
+class Checked:
+    """The plots, each taken through Plotly's own figure, which refuses what it does not know."""
+
+    def __getattr__(self, name):
+        def checked(*args, **options):
+            found = getattr(made, name)(*args, **options)
+            return go.Figure(found.data, found.layout) if isinstance(found, Plot) else found
+
+        return checked
+
+
+plots = Checked()
 
 
 def make_strf(shape=(6, 9), *, delays_s=DELAYS_S, estimator="sta", neuron_id=7, silent=False):
@@ -184,15 +201,16 @@ def test_packed_delays_are_the_values_to_a_part_in_64000(numbers):
 def test_the_browser_shows_any_delay_as_python_draws_it(tmp_path, chromium):
     """Python's figure of delay 0, taken to delay 5 by the script, is Python's figure of delay 5."""
     strf, field = make_strf(), make_field()
-    start = plots.strf_frames(strf, field, delay_idx=0)
-    course = plots.block_course(strf, field, block=(3, 4), delay_idx=0)
+    start = made.strf_frames(strf, field, delay_idx=0)
+    course = made.block_course(strf, field, block=(3, 4), delay_idx=0)
+    start, course = (json.dumps(one, cls=PlotlyJSONEncoder) for one in (start, course))
     script = resources.files("dj_neuron.explorer").joinpath("assets/strf_frames.js").read_text()
     (tmp_path / "plotly.js").write_text(get_plotlyjs())
     page = tmp_path / "page.html"
     page.write_text(
         f"""<meta charset="utf-8"><div id="strf"></div><div id="course"></div><pre id="said"></pre>
 <script src="plotly.js"></script><script>{script}</script><script>
-const figures = {{strf: {start.to_json()}, course: {course.to_json()}}};
+const figures = {{strf: {start}, course: {course}}};
 const data = {json.dumps(plots.strf_animation_data(strf, field))};
 (async () => {{
   for (const id of ["strf", "course"]) await Plotly.newPlot(id, figures[id].data, figures[id].layout);
@@ -445,15 +463,48 @@ def test_a_distribution_counts_what_is_known():
     assert len(traces(plots.distribution(many, "σ"), "neurons")[0].y) <= 40
 
 
-def test_every_figure_leaves_its_size_to_the_page_and_shares_one_template():
+def test_arrays_are_sent_as_plotly_unpacks_them():
+    drawn = made.strf_frames(strf := make_strf(), delay_idx=0)
+    packed = drawn.to_plotly_json()["data"][0]["z"]
+    assert (packed["dtype"], packed["shape"]) == ("f4", "6, 9")
+    unpacked = np.frombuffer(base64.b64decode(packed["bdata"]), np.float32).reshape(6, 9)
+    np.testing.assert_array_equal(unpacked, strf.values[0].astype(np.float32))
+
+
+def unpacked(value):
+    """A value with its packed arrays as numbers, and without what says nothing."""
+    if isinstance(value, dict) and "bdata" in value:
+        numbers = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).tolist()
+        return [value.get("shape"), *numbers] if numbers else []
+    if isinstance(value, dict):
+        plain = {name: unpacked(one) for name, one in value.items()}
+        return {name: one for name, one in plain.items() if not isinstance(one, list | dict) or one}
+    return [unpacked(one) for one in value] if isinstance(value, list | tuple | np.ndarray) else value
+
+
+def test_every_figure_leaves_its_size_to_the_page_shares_one_template_and_needs_nothing_of_plotlys_class():
     strf, field, stimulation = make_strf(), make_field(), make_stimulation()
-    figures = [
-        plots.strf_frames(strf, field, delay_idx=0), plots.block_course(strf, block=(0, 0), delay_idx=0),
-        plots.space_time(make_strf((1, 9))), plots.nonlinearity(field), plots.growth(field), plots.mosaic([field]),
-        plots.raster(stimulation.spike_trains, stimulation, 1), plots.autocorrelation(stimulation.spike_trains[0]),
-        plots.stimulus_frame(stimulation, 0), plots.distribution([1, 2], "z"),
+    bars = make_strf((1, 9))
+    drawn = [
+        made.strf_frames(strf, field, delay_idx=0, block=(1, 2)), made.block_course(strf, block=(0, 0), delay_idx=0),
+        made.space_time(bars, make_field((1, 9)), delay_idx=1, block=(0, 2)), made.space_time(make_strf((9, 1))),
+        made.nonlinearity(field), made.growth(field),
+        made.mosaic([field], chosen=7), made.raster(stimulation.spike_trains, stimulation, 1),
+        made.raster(stimulation.spike_trains, stimulation, 1, among_others=True),
+        made.autocorrelation(stimulation.spike_trains[0]), made.stimulus_frame(stimulation, 0, block=(1, 2)),
+        made.distribution([1, 2, 2, 5], "z"), made.distribution([None], "z"),
     ]  # fmt: skip
-    for figure in figures:
-        assert isinstance(figure, go.Figure)
+    figures = [go.Figure(plot.data, plot.layout) for plot in drawn]
+    for plot, figure in zip(drawn, figures, strict=True):
+        assert unpacked(plot.to_plotly_json()) == unpacked(figure.to_dict())
         assert figure.layout.width is figure.layout.height is figure.layout.title.text is None
         assert figure.layout.template == figures[0].layout.template
+
+
+def test_what_was_found_rests_on_the_test_of_fields_of_any_size():
+    strf = make_strf()
+    chances = {"p_value": 0.7, "q_value": 0.8, "p_value_field": 0.001, "q_value_field": 0.02}
+    said = finding_text(300, strf, make_field(measures=chances))
+    assert said.startswith("ON field beyond chance (p = 0.00100, q = 0.0200)")
+    nothing = make_field(measures=chances | {"p_value_field": 0.4}, region=np.zeros((6, 9), bool))
+    assert finding_text(300, strf, nothing) == "300 spikes; no field stands out from chance (p = 0.400, q = 0.0200)."

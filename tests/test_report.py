@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import dj_neuron
+from accessibility import violations
 from dj_neuron import figures
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation, StimulationId
@@ -23,7 +24,7 @@ from dj_neuron.errors import ContractError
 from dj_neuron.figures import descriptions
 from dj_neuron.figures.album import Album, Picture, data_uri
 from dj_neuron.figures.gallery import draw_gallery, folder_names
-from dj_neuron.figures.report import Report, render
+from dj_neuron.figures.report import NeuronSection, Report, SessionSection, StimulationSection, render
 from dj_neuron.figures.report.summary import COLUMNS, missing_measures
 from dj_neuron.ingest import ingest_session
 
@@ -203,6 +204,27 @@ def test_before_anything_is_computed_neurons_are_listed(embedded, tmp_path):
     assert "not judged yet: compute goes on from the STRFs (neurons 1, 3)" in said
 
 
+def test_a_page_stays_under_its_size_and_says_what_is_elsewhere():
+    def shown(name):
+        return picture(
+            files=(f"{name}.png",), alt=f"seen in {name}", uri=f"data:image/png;base64,{name}" + "A" * 10_000
+        )
+
+    neurons = [
+        NeuronSection(f"n{i}", f"neuron {i}", "", [], [shown(f"{i}-sheet"), shown(f"{i}-strf")]) for i in (1, 2, 3)
+    ]
+    one = StimulationSection("s", "s", "bars of light", 1.0, 0, 0, 0, 0, [], [], [shown("raster")], neurons)
+    report = Report([], [], shown("diagram"), [SessionSection("session", "t", "", "", [one])], [])
+    order = ["diagram", "raster", "1-sheet", "2-sheet", "3-sheet", "1-strf", "2-strf", "3-strf"]
+    for n_embedded, most_bytes in ((8, 10_000_000), (6, 67_000), (4, 50_000), (0, 1_000)):
+        page = Page(render(report, most_bytes=most_bytes))
+        assert [one for one in order if f"base64,{one}A" in page.text] == order[:n_embedded]
+        said = "".join(page.words)
+        assert [one for one in order if f"seen in {one}" in said] == order[n_embedded:]
+        assert {link["href"] for link in page.all("a")} >= {f"{one}.png" for one in order}
+        assert (f"{8 - n_embedded} pictures" in said) == (n_embedded < 8)
+
+
 def test_attributes_are_escaped_too():
     bad = '"><script>alert(1)</script>'
     report = Report([("Database", bad)], [], picture(alt=bad, caption=bad, files=("a.png",)), [], [(bad, bad)])
@@ -220,6 +242,7 @@ def test_a_browser_shows_it_without_complaint(folder, browser, width):
     shown.on("pageerror", lambda error: said.append(str(error)))
     shown.goto((folder / "report.html").as_uri())
     assert said == []
+    assert violations(shown) == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     background = shown.evaluate("getComputedStyle(document.querySelector('header')).backgroundColor")

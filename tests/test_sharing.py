@@ -1,19 +1,27 @@
 """Several processes at work on one server: they ingest the same, compute what is deleted, only look."""
 
+import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
+import psycopg2
+import pymysql
 import pytest
+from click.testing import CliRunner
 
 import dj_neuron
-from dj_neuron import queries
 from dj_neuron._datajoint import dj
+from dj_neuron.cli import cli
+from dj_neuron.connection import DelayRange
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
+from explored import call, explorer, page_of
 
 START = """
 import datetime, sys
@@ -189,13 +197,31 @@ def test_what_a_worker_is_at_is_deleted_meanwhile(pipeline, where, make_session)
         assert rest(worker) == []
 
 
-GRANTS = {
-    "postgresql": {
-        "worker": ("USAGE ON SCHEMA", "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"),
-        "reader": ("USAGE ON SCHEMA", "SELECT, REFERENCES ON ALL TABLES IN SCHEMA"),
-    },
-    "mysql": {"worker": ("SELECT, INSERT, UPDATE, DELETE ON",), "reader": ("SELECT ON",)},
-}
+ROLES = ("owner", "worker", "reader")
+
+
+def statements(language, number, changes):
+    """The statements of a block of docs/how-to/use-a-server.md, with names that no other test uses."""
+    page = (Path(__file__).parent.parent / "docs/how-to/use-a-server.md").read_text(encoding="utf-8")
+    text = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[number]
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return [statement for statement in map(str.strip, text.split(";")) if statement]
+
+
+@contextmanager
+def connection_to(config, **changes):
+    """A plain connection to a server, past DataJoint: every statement is a transaction of its own."""
+    keys = json.loads(config.read_text()) | changes
+    where = {"host": keys["host"], "port": keys["port"], "user": keys["username"], "password": keys["password"]}
+    if keys["backend"] == "mysql":
+        opened = pymysql.connect(**where, autocommit=True)
+    else:
+        opened = psycopg2.connect(**where, dbname=keys.get("database", "postgres"))
+        opened.autocommit = True
+    with contextlib.closing(opened), opened.cursor() as cursor:
+        yield cursor
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
@@ -204,53 +230,128 @@ def server(request):
     return request.getfixturevalue(f"{request.param}_config")
 
 
-def grant(connection, prefix, role, user):
-    """Do what docs/how-to/use-a-server.md says."""
-    backend = connection.adapter.backend
-    if backend == "mysql":
-        connection.query(f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY 'x'")
-        pattern = prefix.replace("_", r"\_")
-        for what in GRANTS[backend][role]:
-            connection.query(rf"GRANT {what} `{pattern}\_%%`.* TO '{user}'@'127.0.0.1'")
-        return
-    connection.query(f"CREATE ROLE {user} LOGIN PASSWORD 'x'")
-    for name in SCHEMA_MODULES:
-        for what in GRANTS[backend][role]:
-            connection.query(f"GRANT {what} {prefix}_{name} TO {user}")
-
-
-def revoke(connection, user):
-    if connection.adapter.backend == "mysql":
-        connection.query(f"DROP USER '{user}'@'127.0.0.1'")
-    else:
-        connection.query(f"DROP OWNED BY {user}")
-        connection.query(f"DROP ROLE {user}")
-
-
-def test_roles_can_do_what_the_docs_say_and_no_more(server, data_dir, prefix, make_session, tmp_path):
+@pytest.fixture
+def roles(server, data_dir, prefix, tmp_path):
+    """The configuration files of the roles that the page on servers makes, once its statements were executed."""
+    keys = json.loads(server.read_text())
+    is_mysql = keys["backend"] == "mysql"
+    names = {f"retina_{role}": f"{role}_{prefix[-8:]}" for role in ROLES} | {"'...'": "'x'"}
+    database = f"lab_{prefix[-8:]}"
     configs = {}
-    with dj_neuron.connect(data_dir, config_file=server, prefix=prefix) as pipeline:
-        connection = pipeline.database.connection
-        for role in ("worker", "reader"):
-            user = f"{role}_{prefix[-8:]}"
-            grant(connection, prefix, role, user)
-            configs[role] = tmp_path / f"{role}.json"
-            configs[role].write_text(json.dumps(json.loads(server.read_text()) | {"username": user, "password": "x"}))
-    try:
-        with dj_neuron.connect(data_dir, config_file=configs["worker"], prefix=prefix) as pipeline:
-            assert ingest_session(make_session({})).outcome == "new"
-            assert pipeline.compute(0.1).errors == ()
-            assert pipeline.compute(0.2, replace=True, judge=False).n_removed == 1
-        with dj_neuron.connect(data_dir, config_file=configs["reader"], prefix=prefix) as pipeline:
-            assert pipeline.status()["strfs"] == 3
-            assert len(pipeline.strfs()) == 3
-            assert [table.n_rows for table in queries.tables()][:2] == [1, 1]
-            with pytest.raises(dj.errors.AccessError):
-                ingest_session(make_session(sample_number=9))
-            with pytest.raises(dj.errors.AccessError):
-                pipeline.compute(0.3, queue=True)
-    finally:
-        with dj_neuron.connect(data_dir, config_file=server, prefix=prefix) as pipeline:
-            drop(pipeline.database.connection, prefix)
-            for role in configs:
-                revoke(pipeline.database.connection, f"{role}_{prefix[-8:]}")
+    for role in ROLES:
+        own = {"username": names[f"retina_{role}"], "password": "x"} | ({} if is_mysql else {"database": database})
+        configs[role] = tmp_path / f"{role}.json"
+        configs[role].write_text(json.dumps(keys | own))
+    with connection_to(server) as root:
+        if is_mysql:
+            names |= {r"`dj\_neuron\_%`": rf"`{prefix.replace('_', chr(92) + '_')}\_%`"}
+            made = statements("mysql", 0, names)
+        else:
+            made = statements("sql", 0, names | {"DATABASE lab": f"DATABASE {database}"})
+        for statement in made:
+            root.execute(statement)
+    with dj_neuron.connect(data_dir, config_file=configs["owner"], prefix=prefix):
+        pass  # which makes the tables
+    if not is_mysql:
+        del names["'...'"], names["retina_owner"]
+        with connection_to(configs["owner"]) as owner:
+            for name in SCHEMA_MODULES:
+                for statement in statements("sql", 1, names | {"dj_neuron_experiment": f"{prefix}_{name}"}):
+                    owner.execute(statement)
+    yield configs
+    with dj_neuron.connect(data_dir, config_file=configs["owner"], prefix=prefix) as pipeline:
+        drop(pipeline.database.connection, prefix)
+    with connection_to(server) as root:
+        if not is_mysql:
+            root.execute(f"DROP DATABASE {database}")
+        for config in configs.values():
+            user = json.loads(config.read_text())["username"]
+            root.execute(f"DROP USER '{user}'@'%'" if is_mysql else f"DROP ROLE {user}")
+
+
+def test_workers_need_no_right_to_make_tables_and_readers_none_to_change_them(roles, data_dir, prefix, make_session):
+    with dj_neuron.connect(data_dir, config_file=roles["worker"], prefix=prefix) as pipeline:
+        assert ingest_session(make_session({})).outcome == "new"
+        assert pipeline.compute(0.1).errors == ()
+        assert pipeline.compute(0.2, replace=True, judge=False).n_removed == 1
+    with dj_neuron.connect(data_dir, config_file=roles["reader"], prefix=prefix) as pipeline:
+        assert pipeline.status()["strfs"] == 3
+        assert len(pipeline.strfs()) == 3
+        with pytest.raises(dj.errors.AccessError):
+            ingest_session(make_session(sample_number=9))
+        with pytest.raises(dj.errors.AccessError):
+            pipeline.compute(0.3, queue=True)
+    with connection_to(roles["reader"]) as reader:
+        changes = changes_of(reader, prefix)
+        assert len(changes) > 100
+        for statement in changes:
+            with pytest.raises((psycopg2.Error, pymysql.Error)) as refused:
+                reader.execute(statement)
+            assert is_refused(refused.value), (statement, refused.value)
+
+
+def changes_of(cursor, prefix):
+    """Statements that a reader must not be able to execute, of every kind, for every table that there is."""
+    cursor.execute(
+        "SELECT table_schema, table_name, MIN(column_name) FROM information_schema.columns "
+        "WHERE table_schema LIKE %s GROUP BY table_schema, table_name",
+        (f"{prefix}%",),
+    )
+    quote = "`{}`" if isinstance(cursor, pymysql.cursors.Cursor) else '"{}"'
+    found = [f"CREATE SCHEMA {prefix}_more"]
+    for *place, column in cursor.fetchall():
+        table, name = ".".join(map(quote.format, place)), quote.format(column)
+        found += [
+            f"INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0",  # noqa: S608
+            f"UPDATE {table} SET {name} = {name} WHERE 1 = 0",  # noqa: S608
+            f"DELETE FROM {table} WHERE 1 = 0",  # noqa: S608
+            f"TRUNCATE TABLE {table}",
+            f"DROP TABLE {table}",
+            f"ALTER TABLE {table} ADD more INTEGER",
+            f"CREATE INDEX more ON {table} ({name})",
+            f"CREATE TABLE {quote.format(place[0])}.more (one INTEGER)",
+        ]
+    return [*found, *(["CREATE TEMPORARY TABLE more (one INTEGER)"] if quote == '"{}"' else [])]
+
+
+def is_refused(error):
+    """Whether a server said that the right was lacking, and not that something else was wrong."""
+    if isinstance(error, psycopg2.Error):
+        return error.pgcode == "42501"
+    return error.args[0] in {1044, 1142}  # of a schema, of a table
+
+
+def test_readers_can_look_at_everything(roles, data_dir, prefix, make_session, tmp_path):
+    with dj_neuron.connect(data_dir, config_file=roles["owner"], prefix=prefix) as pipeline:
+        ingest_session(make_session({}))
+        pipeline.compute([DelayRange(-0.02, 0.05)])
+        pipeline.compute([0.1], judge=False)
+    options = ["--config", str(roles["reader"]), "--prefix", prefix]
+    for verb in ("tables", "status", "figures"):
+        more = ["--out", str(tmp_path / "out"), "--neuron", "1"] if verb == "figures" else ["--json"]
+        result = CliRunner().invoke(cli, ["--data-dir", str(data_dir), *options, verb, *more])
+        assert result.exit_code == 0, (verb, result.output)
+    assert (tmp_path / "out" / "report.html").exists()
+
+    neuron = "/neuron/WT/2020-01-02/3/1/1"
+    of = {"path": neuron, "row": None, "side": "a"}
+    with explorer(data_dir, *options) as (address, _):
+        answers = [
+            page_of(address, path, search)
+            for path, search in (
+                ("/", ""), ("/", "?sort=-peak_z&n_spikes=1..&label=x"), ("/stimulation/WT/2020-01-02/3/1", ""),
+                (neuron, ""), (neuron, "?with_row=2"), (neuron, "?with_neuron=3"), ("/pipeline", ""),
+            )
+        ]  # fmt: skip
+        answers += [
+            call(address, ["neurons.children"], [("url.search", "?sort=p_value")], [("url.pathname", "/")]),
+            call(address, ["progress.children", "diagram.children"], [("tick.n_intervals", 1)]),
+            call(address, ["stimulus.children"], [("spike.value", 5), ("settled.data", 1)], [("of-a.data", of)]),
+            call(
+                address, ["course-a.figure", "block-a.data"], [("strf-a.clickData", {"points": [{"x": 30, "y": 50}]})],
+                [("delay.value", 1), ("of-a.data", of)],
+            ),
+        ]  # fmt: skip
+    for answer, text in answers:
+        assert answer.status == 200
+        assert b'"alert"' not in text, text

@@ -126,7 +126,7 @@ sigma from the true one
 polarity is right in {fields.n_polarities_right} of {fields.n_polarities} where it was measured
 {fields.n_coordinates_near} of {fields.n_coordinates} coordinates of fitted centres lie within two standard errors of \
 the true ones (95 % expected)
-{report.n_pictures} pictures in {report.figures_dir}, all of them in report.html there
+{report.n_pictures} pictures in {report.figures_dir}, with report.html, which leads through them
 
 Try next:
   {again} tables
@@ -466,21 +466,26 @@ def figures(
 
     The table diagram, and per stimulation the spike raster, movie stills, mosaic and overview, and for the best
     neurons the STRF at all delays, its time course and a sheet with the receptive field; where a neuron has several
-    estimates, they are compared. report.html holds all of it, with tables, and opens offline.
+    estimates, they are compared. report.html holds all of it, with tables, and opens offline;
+    what would make it larger than 10 MB it describes and links to.
     """
     with options.pipeline() as pipeline:
         pictures = pipeline.figures(
             out, n_best=best, neuron_ids=neuron, restriction=where or True, formats=formats, progress=_say
         )
-    click.echo(f"{len(pictures)} pictures in {out}, all of them in {out / 'report.html'}")
+    click.echo(f"{len(pictures)} pictures in {out}; {out / 'report.html'} leads through them")
 
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--allow-host", "names", metavar="NAME", multiple=True,
+    help="A name that browsers ask for, such as a proxy's; repeatable. Addresses and this machine's names need none.",
+)  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.pass_obj
-def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
+def explore(options: _Options, host: str, port: int, names: tuple[str, ...], no_browser: bool) -> None:
     """Look at everything in a browser, until Ctrl+C; nothing can be changed there."""
     import webbrowser
 
@@ -491,7 +496,7 @@ def explore(options: _Options, host: str, port: int, no_browser: bool) -> None:
             webbrowser.open(address)
 
     with options.pipeline() as pipeline:
-        pipeline.explore(host, port, ready=ready)
+        pipeline.explore(host, port, names=names, ready=ready)
 
 
 cli.add_command(export)

@@ -339,6 +339,7 @@ class Pipeline:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        names: Iterable[str] = (),
         ready: Callable[[str], None] | None = None,
     ) -> None:
         """Serve the pipeline as pages for a browser, read-only, until the process is told to end; then close it.
@@ -347,6 +348,9 @@ class Pipeline:
         ----------
         host, port
             Where to listen; port 0 takes a free one.
+        names : iterable of str
+            By which other names browsers ask for this server, such as a proxy's. Addresses and this machine's own names
+            need not be given; any other is refused.
         ready : callable, optional
             Called with the address when it can be opened.
 
@@ -364,7 +368,7 @@ class Pipeline:
         self._database.connection.close()
         try:
             queries.load_headings()
-            serve(self._database.description, host, port, ready=ready)
+            serve(self._database.description, host, port, names=names, ready=ready)
         finally:
             connections.close()
             self.close()

@@ -13,9 +13,8 @@ from dj_neuron.explorer.addresses import stimulation_path
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from plotly.graph_objects import Figure
-
     from dj_neuron.contracts import StimulationId
+    from dj_neuron.explorer.plots.plot import Plot
 
 UNKNOWN = "\N{EM DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -82,7 +81,7 @@ def notice(*children: Any) -> html.Div:
     return html.Div(list(children), className="notice")
 
 
-def graph(name: str, figure: Figure, size: str, words: str) -> html.Div:
+def graph(name: str, figure: Plot, size: str, words: str, **attributes: Any) -> html.Div:
     """A figure in a box of fixed height, described in words for those who do not see it."""
     drawn = dcc.Graph(
         id=name,
@@ -90,7 +89,7 @@ def graph(name: str, figure: Figure, size: str, words: str) -> html.Div:
         responsive=True,
         config={"displaylogo": False, "displayModeBar": False, "scrollZoom": False},
     )
-    return html.Div(drawn, className=f"graph {size}", role="figure", **{"aria-label": words})
+    return html.Div(drawn, className=f"graph {size}", role="figure", **{"aria-label": words}, **attributes)
 
 
 def trail(stimulation_id: StimulationId, *, is_here: bool = False) -> html.Nav:

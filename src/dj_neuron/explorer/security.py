@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, abort, request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dash import Dash
 
 MAX_REQUEST_BYTES = 1 << 20
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
-def guard(app: Dash, host: str) -> None:
-    """Add security headers to every answer; on a loopback address, answer to loopback names only.
+def guard(app: Dash, names: Iterable[str] = ()) -> None:
+    """Add security headers to every answer, and answer only to who asks for this server by a name of its own.
 
-    A page elsewhere could otherwise point a name of its own at this machine and read what is served here.
+    Parameters
+    ----------
+    app : Dash
+        The application.
+    names : iterable of str
+        What else this server is called, such as by a proxy; see :func:`is_own`.
+
+    Notes
+    -----
+    A page elsewhere could otherwise point a name of its own at this machine, and read what is served here as if it
+    were its own (DNS rebinding). It cannot do so with an address: nobody can make an address lead elsewhere.
     """
     server: Any = app.server
     server.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
@@ -34,13 +46,12 @@ def guard(app: Dash, host: str) -> None:
             "frame-ancestors 'none'",
         )
     )
+    own = own_names() | {_normal(name) for name in names}
 
     @server.before_request  # type: ignore[untyped-decorator]
     def refuse_foreign_names() -> None:
-        if _is_loopback(host) and request.host.rpartition(":")[0] not in _LOOPBACK_NAMES:
-            name = request.host.removesuffix(":80")
-            if name not in _LOOPBACK_NAMES:
-                abort(400, "this server answers to localhost only")
+        if not is_own(request.host, own):
+            abort(400, "this server answers to addresses and to its own names only; --allow-host adds a name")
 
     @server.after_request  # type: ignore[untyped-decorator]
     def add_headers(response: Response) -> Response:
@@ -53,10 +64,22 @@ def guard(app: Dash, host: str) -> None:
         return response
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def own_names() -> frozenset[str]:
+    """Give the names by which this machine knows itself; no server of names is asked, which somebody else may own."""
+    whole = _normal(socket.gethostname())
+    return frozenset({"localhost", whole, whole.partition(".")[0]})
+
+
+def is_own(host: str, names: Iterable[str]) -> bool:
+    """Whether the ``Host`` of a request, perhaps with a port, is an address or one of `names`."""
+    bracketed, end, port = host.removeprefix("[").partition("]")
+    name = bracketed if host.startswith("[") and end and port[:1] in {"", ":"} else _normal(host.partition(":")[0])
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(name)
     except ValueError:
-        return False
+        return bool(name) and name in names
+    return True
+
+
+def _normal(name: str) -> str:
+    return name.lower().removesuffix(".")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult
 
 _BINS = 30
+_HEADROOM = 1.35  # above the histogram, for words
 
 
 def draw_null_maxima(field: ReceptiveFieldResult, ax: Axes) -> Axes:
@@ -30,10 +31,14 @@ def draw_null_maxima(field: ReceptiveFieldResult, ax: Axes) -> Axes:
     counts, *_ = ax.hist(maxima, bins=_BINS, color=style.FAINT, linewidth=0)
     peak_z, threshold_z = abs(measure(field, "peak_z")), measure(field, "threshold_z")
     if np.isfinite(threshold_z):
-        ax.axvline(threshold_z, color=style.CONTROL, linewidth=0.8, linestyle=(0, (4, 2)), label="significant above")
+        dashes = (0, (4, 2))
+        ax.axvline(
+            threshold_z, ymax=1 / _HEADROOM, color=style.CONTROL, linewidth=0.8, linestyle=dashes,
+            label="significant above",
+        )  # fmt: skip
     if np.isfinite(peak_z):
         ax.axvline(peak_z, color=style.INK, linewidth=1.6, label="this neuron")
-    ax.set_ylim(0, 1.35 * float(np.max(counts)))
+    ax.set_ylim(0, _HEADROOM * float(np.max(counts)))
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     lines = f"line: this neuron, p = {measure_text(field, 'p_value')}\ndashed: significant above"
     ax.text(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dj_neuron.contracts import ReceptiveFieldResult, Stimulation, Strf
 
-_ESTIMATORS = {"sta": "average", "ridge": "ridge"}
+ESTIMATORS = {"sta": "average", "ridge": "ridge"}
 _FRAME_RULES = {"floor": "frame on the screen", "nearest": "nearest frame"}
 
 
@@ -43,7 +43,7 @@ def rules_of(strf: Strf) -> tuple[str, ...]:
     first, last = float(strf.delays_s[0]), float(strf.delays_s[-1])
     span = delay_text(first) if first == last else f"{strf.delays_s.size} delays from {delay_text(first)} to "
     return (
-        _ESTIMATORS[strf.estimator],
+        ESTIMATORS[strf.estimator],
         span if first == last else span + delay_text(last),
         _FRAME_RULES[strf.frame_rule],
         "mean subtracted" if strf.centred else "mean not subtracted",
@@ -68,12 +68,13 @@ def finding_text(n_spikes: int, strf: Strf | None, field: ReceptiveFieldResult |
     if field is None:
         kind = "ridge estimate, which is not judged" if strf.estimator == "ridge" else "average, not judged yet"
         return f"{spikes}: {kind}."
-    chance = f"p = {number_text(measure(field, 'p_value'))}, q = {number_text(measure(field, 'q_value'))}"
+    # of a field of any size, on which it rests whether there is one; single blocks may not stand out
+    chance = ", ".join(f"{name} = {number_text(measure(field, f'{name}_value_field'))}" for name in "pq")
     if not field.has_field:
         reason = field.reasons.get("significance")
         return f"{spikes}; {reason}." if reason else f"{spikes}; no field stands out from chance ({chance})."
     name = POLARITY.get(polarity_of(field) or 0)
-    parts = [f"{name} field" if name else "Field of unknown polarity"]
+    parts = [f"{name} field beyond chance" if name else "A field beyond chance, of unknown polarity"]
     parts[0] += f" ({chance})"
     places = [
         f"{axis} {measure_text(field, f'centre_{axis}_um')} µm"

@@ -44,6 +44,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.target.closest("input, select, textarea, .scroll, [contenteditable]")) return;
+    /* on a picture of blocks the arrows choose a block */
+    if (event.target.closest(".graph.blocks") && event.key.startsWith("Arrow")) return;
     const step = { ArrowLeft: "#before", k: "#before", ArrowRight: "#after", j: "#after" }[event.key];
     const found = step && document.querySelector(step);
     if (found) {

@@ -71,10 +71,36 @@
     if (event.target.closest("#play")) play();
   });
 
+  /* Arrow keys move the chosen block of a picture that has the focus, as clicks would. */
+  const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+  document.addEventListener("keydown", (event) => {
+    const box = event.target.closest(".graph.blocks");
+    const picture = box && box.querySelector(".js-plotly-plot");
+    if (!picture || !STEPS[event.key] || event.altKey || event.ctrlKey || event.metaKey) return;
+    const traces = tracesNamed(picture, "chosen block");
+    if (!traces.length) return;
+    event.preventDefault();
+    const { xaxis, yaxis } = picture._fullLayout;
+    const { x, y } = picture._fullData[traces[0]];
+    const moved = (places, { range }, n) => {
+      const [low, high] = [Math.min(...places), Math.max(...places)];
+      const by = n * (high - low) * Math.sign(range[1] - range[0]);
+      const centre = (low + high) / 2 + by;
+      return { centre, places: Array.from(places, (place) => place + by), isThere: (centre - range[0]) * (centre - range[1]) < 0 };
+    };
+    const [across, along] = [moved(x, xaxis, STEPS[event.key][0]), moved(y, yaxis, STEPS[event.key][1])];
+    if (!across.isThere || !along.isThere) return;
+    window.Plotly.restyle(picture, { x: [across.places], y: [along.places] }, traces);
+    const { id } = box.querySelector(".dash-graph");
+    window.dash_clientside.set_props(id, { clickData: { points: [{ x: across.centre, y: along.centre }] } });
+  });
+
   const explorer = window.dash_clientside.explorer;
   Object.assign(explorer, {
-    showDelay: (index, overlays, frames) => {
+    showDelay: (index, fit, significant, frames) => {
       if (!frames || !frames.length) return window.dash_clientside.no_update;
+      const overlays = Object.entries({ fit, significant }).flatMap(([name, pressed]) => (pressed === "true" ? [name] : []));
       const ms = frames[0].delays_ms[index];
       for (const frame of frames) drawDelay(frame, nearest(frame.delays_ms, ms), overlays);
       note({ delay: Math.round(ms * 100) / 100 });
@@ -85,6 +111,7 @@
       }, 300);
       return delayWords(ms);
     },
+    switched: (_, pressed) => String(pressed !== "true"),
     blockChosen: (block, frames) => {
       if (!block) return window.dash_clientside.no_update;
       const frame = (frames || []).find((one) => one.side === block.side);

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, str]
 
 SIDES = ("a", "b")
+OVERLAYS = {"fit": "Fit", "significant": "Significant"}
 
 
 def register(app: Dash) -> None:
@@ -29,10 +30,18 @@ def register(app: Dash) -> None:
         ClientsideFunction("explorer", "showDelay"),
         Output("delay-words", "children"),
         Input("delay", "value"),
-        Input("overlays", "value"),
+        *(Input(f"show-{name}", "aria-pressed") for name in OVERLAYS),
         State("frames", "data"),
         prevent_initial_call=True,
     )
+    for name in OVERLAYS:
+        app.clientside_callback(
+            ClientsideFunction("explorer", "switched"),
+            Output(f"show-{name}", "aria-pressed"),
+            Input(f"show-{name}", "n_clicks"),
+            State(f"show-{name}", "aria-pressed"),
+            prevent_initial_call=True,
+        )
     for side in SIDES:
         app.callback(
             Output(f"course-{side}", "figure"),
@@ -134,15 +143,15 @@ def _controls(strf: Strf, delay_s: float) -> html.Div:
             html.Button("▶ Play", id="play", type="button", title="Space plays and pauses", disabled=last == 0),
             html.Label(["Delay", slider], className="delay"),
             html.Output(delay_words(delay_s), id="delay-words"),
-            dcc.Checklist(
-                options=[{"label": "Fit", "value": "fit"}, {"label": "Significant", "value": "significant"}],
-                value=["fit", "significant"],
-                id="overlays",
-                inline=True,
-            ),
+            html.Div([_switch(name, words) for name, words in OVERLAYS.items()], className="switches"),
         ],
         className="controls",
     )
+
+
+def _switch(name: str, words: str) -> html.Button:
+    # a native button: Dash's Checklist is a list box with check boxes inside, which screen readers cannot tell apart
+    return html.Button(words, id=f"show-{name}", type="button", className="switch", **{"aria-pressed": "true"})
 
 
 def _cards_of(view: NeuronView, side: str, delay_s: float, values: Values, is_pair: bool) -> list[Any]:
@@ -155,12 +164,14 @@ def _cards_of(view: NeuronView, side: str, delay_s: float, values: Values, is_pa
         return [card(title, silent), card("Time course", silent)]
     block, here = _block_of(view, strf, values), _nearest(strf, delay_s)
     draw = plots.space_time if 1 in strf.values.shape[1:] else plots.strf_frames
-    words = f"{title}: contrast before the spike; its numbers are in the tables below"
+    words = f"{title}: contrast before the spike. Its numbers are in the tables below; arrow keys choose another block"
     course = plots.block_course(strf, view.field, block=block, delay_idx=here)
     return [
         card(
             title,
-            graph(f"strf-{side}", draw(strf, view.field, delay_idx=here, block=block), "tall", words),
+            graph(
+                f"strf-{side}", draw(strf, view.field, delay_idx=here, block=block), "tall blocks", words, tabIndex="0"
+            ),
             note=None if is_pair else "click a block for its time course",
         ),
         card("Time course", graph(f"course-{side}", course, "tall", "Time course of the chosen block")),

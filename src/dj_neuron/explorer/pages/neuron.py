@@ -12,7 +12,8 @@ from dj_neuron.explorer.addresses import neuron_path, number, search_of
 from dj_neuron.explorer.loading import NeuronView, neuron_view, stimulation_of, train_of
 from dj_neuron.explorer.pages import estimates, measures, spikes
 from dj_neuron.explorer.parts import Page, notice, polarity_badge, trail
-from dj_neuron.explorer.words import estimate_words, finding
+from dj_neuron.explorer.words import estimate_words
+from dj_neuron.pictures.sentences import finding_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def _head(view: NeuronView, train: SpikeTrain, stimulation: Stimulation, values:
                 [*title, html.Div(_comparisons(view, stimulation, values), className="chips compare")],
                 className="title-line",
             ),
-            html.P(finding(train, view.strf, view.field), className="lead finding"),
+            html.P(finding_text(train.n_spikes, view.strf, view.field), className="lead finding"),
         ],
         className="page-head tall",
     )

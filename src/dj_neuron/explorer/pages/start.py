@@ -12,7 +12,7 @@ from dj_neuron.explorer.addresses import number, search_of, stimulation_path
 from dj_neuron.explorer.loading import totals as counted
 from dj_neuron.explorer.pages import table
 from dj_neuron.explorer.parts import Page, count_text, notice, tiles
-from dj_neuron.explorer.words import kind_of_stimulus
+from dj_neuron.pictures.sentences import blocks_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +112,7 @@ def _stimulation(info: StimulationInfo) -> html.Li:
         dcc.Link(
             [
                 html.Span(f"{info.stimulation_id.stimulation_number}", className="number"),
-                html.Span(kind_of_stimulus(info), className="what"),
+                html.Span(blocks_text(info.n_y, info.n_x), className="what"),
                 html.Span(count_text(info.n_neurons, "neuron"), className="count"),
             ],
             href=stimulation_path(info.stimulation_id),

@@ -54,6 +54,7 @@ def page(one: StimulationId, values: Mapping[str, str]) -> Page:
     parameters = queries.default_parameters(number(values, "row", int))
     fields, mosaics = fields_of(one, parameters)
     found = [field for field in fields if field.has_field]
+    is_mosaic = min(infos[0].n_x, infos[0].n_y) > 1
     head = html.Div(
         [
             trail(one, is_here=True),
@@ -86,9 +87,9 @@ def page(one: StimulationId, values: Mapping[str, str]) -> Page:
             html.Div(
                 [
                     card(
-                        "Mosaic" if infos[0].n_x > 1 and infos[0].n_y > 1 else "Receptive fields",
+                        "Mosaic" if is_mosaic else "Receptive fields",
                         drawn,
-                        _to_be_read_with_care(mosaics),
+                        _to_be_read_with_care(mosaics) if is_mosaic else None,  # bars lie in a row
                         note=f"{count_text(len(found), 'field')} of {count_text(len(fields), 'neuron')}"
                         + ("; click one to open it" if found else ""),
                         className="mosaic-card",

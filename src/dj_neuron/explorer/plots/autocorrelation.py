@@ -11,14 +11,13 @@ from dj_neuron.pictures.colours import CONTROL, INK, STIMULUS
 from dj_neuron.strf.spike_intervals import autocorrelogram, refractory_violations
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import SpikeTrain
+    from dj_neuron.explorer.plots.plot import Plot
 
 
 def autocorrelation(
     train: SpikeTrain, *, refractory_s: float = 0.002, max_lag_s: float = 0.05, bin_s: float = 0.001
-) -> go.Figure:
+) -> Plot:
     """Draw the rate of a neuron after its own spikes, with the refractory period shaded and its violations counted.
 
     Parameters
@@ -36,7 +35,7 @@ def autocorrelation(
     edges_ms = edges_s * 1e3
     figure = new_figure(bargap=0)
     figure.add_shape(
-        type="rect", x0=0, x1=refractory_s * 1e3, y0=0, y1=1, yref="y domain", fillcolor=STIMULUS, line_width=0,
+        type="rect", x0=0, x1=refractory_s * 1e3, y0=0, y1=1, yref="y domain", fillcolor=STIMULUS, line={"width": 0},
         layer="below", name="refractory",
     )  # fmt: skip
     figure.add_bar(
@@ -49,8 +48,8 @@ def autocorrelation(
         name="rate",
     )
     note(figure, violations_text(train, refractory_s), color=INK)
-    figure.update_xaxes(title_text="time after a spike (ms)", range=[0, edges_ms[-1]])
-    figure.update_yaxes(title_text="rate (Hz)", rangemode="tozero", nticks=6)
+    figure.update_xaxes(title={"text": "time after a spike (ms)"}, range=[0, edges_ms[-1]])
+    figure.update_yaxes(title={"text": "rate (Hz)"}, rangemode="tozero", nticks=6)
     return figure
 
 

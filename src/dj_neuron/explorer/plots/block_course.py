@@ -14,14 +14,13 @@ from dj_neuron.pictures.delays import delay_columns_ms
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, place_text, significant_at
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.explorer.plots.plot import Plot
 
 
 def block_course(
     strf: Strf, field: ReceptiveFieldResult | None = None, *, block: tuple[int, int], delay_idx: int
-) -> go.Figure:
+) -> Plot:
     """Draw the time course of a block with a band of one standard error, and mark a delay.
 
     Parameters
@@ -37,7 +36,7 @@ def block_course(
 
     Returns
     -------
-    Figure
+    Plot
         With traces ``band``, ``course`` and, where anything is significant, ``significant``; the marked delay is the
         shape ``delay marker``.
 
@@ -86,12 +85,12 @@ def block_course(
         _mark_significant(figure, strf, field, block, baseline)
     mark_delay(figure, float(delays_ms[delay_idx]))
     note(figure, place_text(strf, block))
-    figure.update_yaxes(title_text=contrast_label(strf), tickformat="~g")
+    figure.update_yaxes(title={"text": contrast_label(strf)}, tickformat="~g")
     return figure
 
 
 def _mark_significant(
-    figure: go.Figure, strf: Strf, field: ReceptiveFieldResult, block: tuple[int, int], baseline: float
+    figure: Plot, strf: Strf, field: ReceptiveFieldResult, block: tuple[int, int], baseline: float
 ) -> None:
     found = [significant_at(field, float(delay_s)) for delay_s in strf.delays_s]
     chosen = np.array([mask is not None and bool(mask[block]) for mask in found])

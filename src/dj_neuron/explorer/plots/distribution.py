@@ -12,12 +12,13 @@ from dj_neuron.pictures.colours import CONTROL, INK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import plotly.graph_objects as go
+    from dj_neuron.explorer.plots.plot import Plot
+
 
 _MOST_BINS = 40
 
 
-def distribution(values: Sequence[float | None], column: str, *, scale: float = 1.0) -> go.Figure:
+def distribution(values: Sequence[float | None], column: str, *, scale: float = 1.0) -> Plot:
     """Draw a histogram of a measure; dragging across it selects a range.
 
     Parameters
@@ -31,7 +32,7 @@ def distribution(values: Sequence[float | None], column: str, *, scale: float = 
 
     Returns
     -------
-    Figure
+    Plot
         Of the trace ``neurons``, with the edges of the bins as its customdata.
     """
     numbers = np.array([np.nan if value is None else value for value in values], np.float64) * scale
@@ -55,10 +56,10 @@ def distribution(values: Sequence[float | None], column: str, *, scale: float = 
     )
     n_missing = numbers.size - known.size
     note(figure, f"n = {known.size:,}" + (f", {n_missing:,} not known" if n_missing else ""))
-    figure.update_xaxes(title_text=column, range=[edges[0], edges[-1]])
+    figure.update_xaxes(title={"text": column}, range=[edges[0], edges[-1]])
     # neurons are whole: Plotly would put a tick at half of one
     ticks = {"dtick": 1} if counts.max() < 4 else {"nticks": 4}
-    figure.update_yaxes(title_text="neurons", tickformat="d", rangemode="tozero", **ticks)
+    figure.update_yaxes(title={"text": "neurons"}, tickformat="d", rangemode="tozero", **ticks)
     return figure
 
 

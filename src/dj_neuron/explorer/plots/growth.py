@@ -11,19 +11,18 @@ from dj_neuron.pictures.colours import CONTROL, INK
 from dj_neuron.pictures.words import growth_text, measure, reason_of, wrapped
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import ReceptiveFieldResult
+    from dj_neuron.explorer.plots.plot import Plot
 
 _WELL_ABOVE = 1.4  # times the threshold: the end of the curve leaves room for words
 
 
-def growth(field: ReceptiveFieldResult) -> go.Figure:
+def growth(field: ReceptiveFieldResult) -> Plot:
     """Draw the z of the final peak over growing parts of the recording, and say what a longer one would give.
 
     Returns
     -------
-    Figure
+    Plot
         Of the trace ``peak`` with the correlation of the maps as its customdata; the dashed line is what a peak must
         exceed to be significant. The reason in words where there is no peak to follow.
     """
@@ -53,6 +52,6 @@ def growth(field: ReceptiveFieldResult) -> go.Figure:
         name="peak",
     )
     note(figure, words, color=INK)
-    figure.update_xaxes(title_text="recording (min)", range=[0, float(found.minutes.max()) * 1.04])
-    figure.update_yaxes(title_text="z of the peak", rangemode="tozero", nticks=6)
+    figure.update_xaxes(title={"text": "recording (min)"}, range=[0, float(found.minutes.max()) * 1.04])
+    figure.update_yaxes(title={"text": "z of the peak"}, rangemode="tozero", nticks=6)
     return figure

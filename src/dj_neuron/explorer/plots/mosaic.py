@@ -16,9 +16,8 @@ from dj_neuron.pictures.words import POLARITY, measure, measure_text, polarity_o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import MosaicResult, ReceptiveFieldResult
+    from dj_neuron.explorer.plots.plot import Plot
 
 _MARKS = {1: "circle", -1: "triangle-down", None: "square"}
 _LINES = {1: "solid", -1: "6px,2px", None: "2px,2px"}
@@ -28,7 +27,7 @@ _MOST_NUMBERED = 80  # neurons whose numbers can still be read
 
 def mosaic(
     fields: Sequence[ReceptiveFieldResult], mosaics: Sequence[MosaicResult] = (), chosen: int | None = None
-) -> go.Figure:
+) -> Plot:
     """Draw the 1-sigma ellipses of all fitted fields of a stimulation, right way up, in micrometres.
 
     Parameters
@@ -42,7 +41,7 @@ def mosaic(
 
     Returns
     -------
-    Figure
+    Plot
         Centres are traces of markers in the groups ``ON``, ``OFF`` and ``polarity not known``, with ``neuron_id`` as
         their customdata; `chosen` is the trace ``chosen neuron``.
 
@@ -79,7 +78,7 @@ def mosaic(
 
 
 def _add_group(
-    figure: go.Figure,
+    figure: Plot,
     placed: list[ReceptiveFieldResult],
     ranks: list[int],
     axes: str,
@@ -151,17 +150,22 @@ def _words(field: ReceptiveFieldResult) -> str:
     return "<br>".join(lines)
 
 
-def _set_axes(figure: go.Figure, axes: str, extent_um: tuple[float, float], n_placed: int) -> None:
+def _set_axes(figure: Plot, axes: str, extent_um: tuple[float, float], n_placed: int) -> None:
     width_um, height_um = extent_um
     if axes == "xy":
         box = {"mirror": True, "constrain": "domain"}
-        figure.update_xaxes(title_text="x (µm)", range=[0, width_um], **box)
-        figure.update_yaxes(title_text="y (µm)", range=[height_um, 0], scaleanchor="x", **box)
+        figure.update_xaxes(title={"text": "x (µm)"}, range=[0, width_um], **box)
+        figure.update_yaxes(title={"text": "y (µm)"}, range=[height_um, 0], scaleanchor="x", **box)
         return
-    ranks = {"range": [-0.8, n_placed - 0.2], "title_text": "neurons by place", "showticklabels": False, "ticks": ""}
+    ranks = {
+        "range": [-0.8, n_placed + 0.5],
+        "title": {"text": "neurons by place"},
+        "showticklabels": False,
+        "ticks": "",
+    }
     if axes == "x":
-        figure.update_xaxes(title_text="x (µm from the left)", range=[0, width_um])
+        figure.update_xaxes(title={"text": "x (µm from the left)"}, range=[0, width_um])
         figure.update_yaxes(**ranks)
     else:
         figure.update_xaxes(**ranks)
-        figure.update_yaxes(title_text="y (µm from the top)", range=[height_um, 0])
+        figure.update_yaxes(title={"text": "y (µm from the top)"}, range=[height_um, 0])

@@ -11,19 +11,18 @@ from dj_neuron.pictures.colours import INK, polarity_colour
 from dj_neuron.pictures.words import measure, measure_text, polarity_of, reason_of, wrapped
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import ReceptiveFieldResult
+    from dj_neuron.explorer.plots.plot import Plot
 
 _CURVE_POINTS = 200
 
 
-def nonlinearity(field: ReceptiveFieldResult) -> go.Figure:
+def nonlinearity(field: ReceptiveFieldResult) -> Plot:
     """Draw rates in held-out time with their standard errors, the fitted curve, and how well it predicts.
 
     Returns
     -------
-    Figure
+    Plot
         Of traces ``softplus`` and ``held-out time``; the reason in words where nothing was predicted.
     """
     curve = field.nonlinearity
@@ -54,6 +53,6 @@ def nonlinearity(field: ReceptiveFieldResult) -> go.Figure:
     if np.isfinite(measure(field, "bits_per_spike")):
         scores.append(f"{measure_text(field, 'bits_per_spike')} bits per spike")
     note(figure, "<br>".join(scores), color=INK)
-    figure.update_xaxes(title_text="drive (standard deviations)")
-    figure.update_yaxes(title_text="rate (Hz)", rangemode="tozero", nticks=6)
+    figure.update_xaxes(title={"text": "drive (standard deviations)"})
+    figure.update_yaxes(title={"text": "rate (Hz)"}, rangemode="tozero", nticks=6)
     return figure

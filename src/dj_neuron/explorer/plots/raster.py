@@ -14,16 +14,16 @@ from dj_neuron.strf.spike_intervals import rates_hz
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import SpikeTrain, Stimulation
+    from dj_neuron.explorer.plots.plot import Plot
 
     Floats = NDArray[np.float64]
 
 _ROWS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 _MOST_ROWS = 24
-_MOST_DRAWN = 3000  # spikes; beyond it they are drawn by WebGL
+_MOST_DRAWN = 10_000  # spikes; beyond it they are drawn by WebGL, which not every browser has
 _RATE_BINS = 120
 
 
@@ -34,7 +34,7 @@ def raster(
     *,
     row_s: float | None = None,
     among_others: bool = False,
-) -> go.Figure:
+) -> Plot:
     """Draw every spike of a neuron, and its rate beside; the period of the stimulus is shaded.
 
     Parameters
@@ -52,7 +52,7 @@ def raster(
 
     Returns
     -------
-    Figure
+    Plot
         Of traces ``spikes``, whose customdata is the number of the spike from 1, and ``rate``; of ``other neurons``,
         customdata is their neuron_id.
 
@@ -79,7 +79,7 @@ def _row_length_s(duration_s: float) -> float:
     return float(next((row_s for row_s in _ROWS_S if duration_s / row_s <= _MOST_ROWS), duration_s / _MOST_ROWS))
 
 
-def _in_rows(train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, float], row_s: float) -> go.Figure:
+def _in_rows(train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, float], row_s: float) -> Plot:
     first_s, last_s = span_s
     n_rows = max(1, int(np.ceil((last_s - first_s) / row_s)))
     starts_s = first_s + np.arange(n_rows) * row_s
@@ -109,12 +109,12 @@ def _in_rows(train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, f
     )
     every = max(1, int(np.ceil(n_rows / 8)))
     labels = [f"{start_s:g}" for start_s in starts_s[::every]]
-    figure.update_layout(
-        xaxis={"domain": [0, 0.8], "range": [0, row_s], "title_text": "time within the row (s)"},
-        xaxis2={"domain": [0.83, 1], "rangemode": "tozero", "title_text": "rate (Hz)", "nticks": 4, "anchor": "y"},
+    figure.layout.update(
+        xaxis={"domain": [0, 0.8], "range": [0, row_s], "title": {"text": "time within the row (s)"}},
+        xaxis2={"domain": [0.83, 1], "rangemode": "tozero", "title": {"text": "rate (Hz)"}, "nticks": 4, "anchor": "y"},
         yaxis={
-            "range": [n_rows - 0.4, -0.6], "tickvals": np.arange(n_rows)[::every], "ticktext": labels,
-            "title_text": "start of the row (s)",
+            "range": [n_rows - 0.4, -0.6], "tickvals": list(range(0, n_rows, every)), "ticktext": labels,
+            "title": {"text": "start of the row (s)"},
         },
     )  # fmt: skip
     return figure
@@ -122,12 +122,12 @@ def _in_rows(train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, f
 
 def _among_others(
     trains: Sequence[SpikeTrain], train: SpikeTrain, stimulation: Stimulation, span_s: tuple[float, float]
-) -> go.Figure:
+) -> Plot:
     figure = new_figure(margin={"l": 60, "r": 12, "t": 10, "b": 44}, bargap=0)
     for begin_s, end_s, colour in _periods(stimulation):
         figure.add_shape(
-            type="rect", x0=begin_s, x1=end_s, y0=0, y1=1, yref="paper", fillcolor=colour, line_width=0, layer="below",
-            name="stimulus",
+            type="rect", x0=begin_s, x1=end_s, y0=0, y1=1, yref="paper", fillcolor=colour, line={"width": 0},
+            layer="below", name="stimulus",
         )  # fmt: skip
     size_px = min(12.0, max(2.0, 150 / len(trains)))
     others = [(row, one) for row, one in enumerate(trains) if one is not train]
@@ -155,13 +155,13 @@ def _among_others(
     )
     every = max(1, int(np.ceil(len(trains) / 12)))
     shown = sorted({*range(0, len(trains), every), row})
-    figure.update_layout(
-        xaxis={"range": list(span_s), "title_text": "time of the recording (s)", "anchor": "y2"},
+    figure.layout.update(
+        xaxis={"range": list(span_s), "title": {"text": "time of the recording (s)"}, "anchor": "y2"},
         yaxis={
-            "domain": [0.32, 1], "range": [len(trains) - 0.4, -0.6], "tickvals": shown, "title_text": "neuron",
+            "domain": [0.32, 1], "range": [len(trains) - 0.4, -0.6], "tickvals": shown, "title": {"text": "neuron"},
             "ticktext": [_name(trains[one], train) for one in shown],
         },
-        yaxis2={"domain": [0, 0.24], "rangemode": "tozero", "title_text": "rate (Hz)", "nticks": 4},
+        yaxis2={"domain": [0, 0.24], "rangemode": "tozero", "title": {"text": "rate (Hz)"}, "nticks": 4},
     )  # fmt: skip
     return figure
 
@@ -170,7 +170,7 @@ def _name(one: SpikeTrain, chosen: SpikeTrain) -> str:
     return f"<b>{one.neuron_id}</b>" if one is chosen else str(one.neuron_id)
 
 
-def _add_spikes(figure: go.Figure, x: Floats, rows: NDArray[np.int64], size_px: float, when: str) -> None:
+def _add_spikes(figure: Plot, x: Floats, rows: NDArray[np.int64], size_px: float, when: str) -> None:
     """Add spikes in as few bytes as show them; many are drawn by WebGL, paler so that they show how dense they are."""
     is_many = x.size > _MOST_DRAWN
     add = figure.add_scattergl if is_many else figure.add_scatter

@@ -10,16 +10,15 @@ from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.delay_axis import mark_delay, set_delay_axis
 from dj_neuron.explorer.plots.overlays import add_chosen, add_line, add_outline
 from dj_neuron.explorer.plots.strf_frames import check_place
-from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, contrast_bar, level, new_figure, told
+from dj_neuron.explorer.plots.theme import BAND, CONTRAST_SCALE, colour_scale, contrast_bar, level, new_figure, told
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.delays import delay_columns_ms, spread_columns
 from dj_neuron.pictures.marks import bars_outline, significant_bars
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, measure
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.explorer.plots.plot import Plot
 
 
 def space_time(
@@ -30,7 +29,7 @@ def space_time(
     block: tuple[int, int] | None = None,
     show_fit: bool = True,
     show_significant: bool = True,
-) -> go.Figure:
+) -> Plot:
     """Draw contrast over time before the spike and space; a single delay becomes a profile.
 
     Parameters
@@ -48,7 +47,7 @@ def space_time(
 
     Returns
     -------
-    Figure
+    Plot
         Named as those of :func:`strf_frames`; the marked delay is the shape ``delay marker``. Horizontal bars have y
         downwards from the top of the screen, vertical bars x upwards from its left.
 
@@ -82,7 +81,7 @@ def space_time(
         y=edges_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=CONTRAST_SCALE,
+        colorscale=colour_scale(CONTRAST_SCALE),
         colorbar=contrast_bar(limit, contrast_label(strf)),
         hoverongaps=False,
         hovertemplate=f"%{{x:.1f}} ms, {space} %{{y:.0f}} µm<br>%{{z:.3g}}"
@@ -101,12 +100,12 @@ def space_time(
         mark_delay(figure, float(strf.delays_s[delay_idx]) * 1e3)
     ends_um = [edges_um[-1], 0.0] if space == "y" else [0.0, edges_um[-1]]
     figure.update_xaxes(mirror=True)
-    figure.update_yaxes(title_text=_space_label(space), range=ends_um, mirror=True)
+    figure.update_yaxes(title={"text": _space_label(space)}, range=ends_um, mirror=True)
     return figure
 
 
 def _add_fit(
-    figure: go.Figure, field: ReceptiveFieldResult, space: str, ends_ms: tuple[float, float], *, visible: bool
+    figure: Plot, field: ReceptiveFieldResult, space: str, ends_ms: tuple[float, float], *, visible: bool
 ) -> None:
     centre_um, sigma_um = measure(field, f"centre_{space}_um"), measure(field, "sigma_major_um")
     for place_um, dash in ((centre_um, "solid"), (centre_um - sigma_um, "6px,3px"), (centre_um + sigma_um, "6px,3px")):
@@ -114,7 +113,7 @@ def _add_fit(
             add_line(figure, ends_ms, [place_um, place_um], "fit", dash=dash, visible=visible)
 
 
-def _profile(strf: Strf, space: str) -> go.Figure:
+def _profile(strf: Strf, space: str) -> Plot:
     profile = np.asarray(strf.values.ravel(), np.float64)
     error = np.nan_to_num(np.asarray(strf.standard_error.ravel(), np.float64))
     size_um = strf.block_size_um["xy".index(space)]
@@ -143,16 +142,16 @@ def _profile(strf: Strf, space: str) -> go.Figure:
         name="STRF",
     )
     contrast = contrast_label(strf) + ("" if strf.estimator == "ridge" else ", band ±1 SE")
-    places: dict[str, Any] = {"title_text": _space_label(space)}
+    places: dict[str, Any] = {"title": {"text": _space_label(space)}}
     length_um = profile.size * size_um
     if swap:
         level(figure, 0, upright=True)
-        figure.update_xaxes(title_text=contrast)
+        figure.update_xaxes(title={"text": contrast})
         figure.update_yaxes(range=[length_um, 0], **places)
     else:
         level(figure, 0)
         figure.update_xaxes(range=[0, length_um], **places)
-        figure.update_yaxes(title_text=contrast)
+        figure.update_yaxes(title={"text": contrast})
     return figure
 
 

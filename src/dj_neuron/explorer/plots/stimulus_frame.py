@@ -8,14 +8,13 @@ import numpy as np
 
 from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.overlays import add_chosen
-from dj_neuron.explorer.plots.theme import GREY_SCALE, new_figure, note, told
+from dj_neuron.explorer.plots.theme import GREY_SCALE, colour_scale, new_figure, note, told
 from dj_neuron.pictures.words import delay_text
 from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from dj_neuron.contracts import Stimulation
+    from dj_neuron.explorer.plots.plot import Plot
 
 _NOTHING_SHOWN = {
     BEFORE_ONSET: "before the movie began",
@@ -26,7 +25,7 @@ _NOTHING_SHOWN = {
 
 def stimulus_frame(
     stimulation: Stimulation, clock_frame_idx: int, *, block: tuple[int, int] | None = None, words: str = ""
-) -> go.Figure:
+) -> Plot:
     """Draw a frame in grey, right way up, in micrometres; bars are as long as they are on the screen.
 
     Parameters
@@ -62,7 +61,7 @@ def stimulus_frame(
         dy=height_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=GREY_SCALE,
+        colorscale=colour_scale(GREY_SCALE),
         showscale=False,
         hovertemplate="x %{x:.0f} µm, y %{y:.0f} µm<br>contrast %{z:.3g}<extra></extra>",
         name="frame",
@@ -75,14 +74,14 @@ def stimulus_frame(
     box = {"mirror": True, "constrain": "domain"}
     across_um, down_um = movie.n_x * width_um, movie.n_y * height_um
     n_ticks = max(1, round(5 * min(1.0, across_um / down_um)))
-    figure.update_xaxes(title_text="x (µm)", range=[0, across_um], nticks=n_ticks, **box)
-    figure.update_yaxes(title_text="y (µm)", range=[down_um, 0], scaleanchor="x", nticks=5, **box)
+    figure.update_xaxes(title={"text": "x (µm)"}, range=[0, across_um], nticks=n_ticks, **box)
+    figure.update_yaxes(title={"text": "y (µm)"}, range=[down_um, 0], scaleanchor="x", nticks=5, **box)
     return figure
 
 
 def frame_at(
     stimulation: Stimulation, spike_time_s: float, delay_s: float, *, block: tuple[int, int] | None = None
-) -> go.Figure:
+) -> Plot:
     """Draw the frame that was on the screen `delay_s` before a spike; in words if there was none.
 
     Raises

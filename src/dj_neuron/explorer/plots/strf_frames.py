@@ -9,16 +9,16 @@ import numpy as np
 
 from dj_neuron.errors import ContractError
 from dj_neuron.explorer.plots.overlays import add_chosen, add_ellipses, add_line, add_outline
-from dj_neuron.explorer.plots.theme import CONTRAST_SCALE, broken_line, contrast_bar, new_figure
+from dj_neuron.explorer.plots.theme import CONTRAST_SCALE, broken_line, colour_scale, contrast_bar, new_figure
 from dj_neuron.pictures.colours import INK, NO_DATA, symmetric_limit
 from dj_neuron.pictures.marks import ellipse_of, significant_outline
 from dj_neuron.pictures.words import check_same_neuron, contrast_label, measure
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
+    from dj_neuron.explorer.plots.plot import Plot
 
 MISSING = -32768
 _STEPS = 32000  # from 0 to the largest value; two bytes each
@@ -32,7 +32,7 @@ def strf_frames(
     block: tuple[int, int] | None = None,
     show_fit: bool = True,
     show_significant: bool = True,
-) -> go.Figure:
+) -> Plot:
     """Draw one delay of an STRF, right way up, in micrometres from the top left corner.
 
     Parameters
@@ -50,7 +50,7 @@ def strf_frames(
 
     Returns
     -------
-    Figure
+    Plot
         The first trace is the image, with z as its customdata (None without); the others are named ``significant``,
         ``fit`` and ``chosen block``. One colour scale serves all delays.
 
@@ -64,7 +64,7 @@ def strf_frames(
     block_width_um, block_height_um = strf.block_size_um
     limit = symmetric_limit(strf.values)
     frame = np.asarray(strf.values[delay_idx], np.float32)
-    has_z = strf.estimator != "ridge"
+    has_z, is_known = strf.estimator != "ridge", bool(np.isfinite(strf.values).any())
     figure = new_figure(plot_bgcolor=NO_DATA, margin={"l": 56, "r": 8, "t": 10, "b": 44})
     figure.add_heatmap(
         z=frame,
@@ -75,8 +75,9 @@ def strf_frames(
         dy=block_height_um,
         zmin=-limit,
         zmax=limit,
-        colorscale=CONTRAST_SCALE,
+        colorscale=colour_scale(CONTRAST_SCALE),
         colorbar=contrast_bar(limit, contrast_label(strf)),
+        showscale=is_known,
         hoverongaps=False,
         hovertemplate="x %{x:.0f} µm, y %{y:.0f} µm<br>%{z:.3g}"
         + (", z = %{customdata:.1f}" if has_z else "")
@@ -91,14 +92,13 @@ def strf_frames(
     if block is not None:
         left_um, top_um = block[1] * block_width_um, block[0] * block_height_um
         add_chosen(figure, left_um, left_um + block_width_um, top_um, top_um + block_height_um)
-    if not np.isfinite(strf.values).any():
+    if not is_known:
         figure.add_annotation(
             text="too few spikes", x=0.5, y=0.5, xref="x domain", yref="y domain", showarrow=False, font={"color": INK}
         )
-        figure.update_traces(showscale=False, selector={"name": "STRF"})
     box = {"mirror": True, "constrain": "domain"}
-    figure.update_xaxes(title_text="x (µm)", range=[0, width_um], **box)
-    figure.update_yaxes(title_text="y (µm)", range=[height_um, 0], scaleanchor="x", **box)
+    figure.update_xaxes(title={"text": "x (µm)"}, range=[0, width_um], **box)
+    figure.update_yaxes(title={"text": "y (µm)"}, range=[height_um, 0], scaleanchor="x", **box)
     return figure
 
 
@@ -138,7 +138,7 @@ def _packed(values: NDArray[Any]) -> dict[str, Any]:
     return {"step": step, "frames": [b64encode(frame.tobytes()).decode("ascii") for frame in whole]}
 
 
-def _add_fit(figure: go.Figure, field: ReceptiveFieldResult, *, visible: bool) -> None:
+def _add_fit(figure: Plot, field: ReceptiveFieldResult, *, visible: bool) -> None:
     x_um, y_um = measure(field, "centre_x_um"), measure(field, "centre_y_um")
     if not np.isfinite([x_um, y_um]).all():
         return

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-
+from dj_neuron.explorer.plots.plot import Plot
 from dj_neuron.pictures.colours import CONTROL, FAINT, INK, NO_DATA, OFF, ON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -40,8 +41,8 @@ _AXIS = {
     "title": {"font": {"size": LABEL_PX}, "standoff": 6},
     "exponentformat": "none",
 }
-_TEMPLATE = go.layout.Template(
-    layout={
+_TEMPLATE = {
+    "layout": {
         "font": {"family": FONT, "size": LABEL_PX, "color": INK},
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
@@ -66,15 +67,15 @@ _TEMPLATE = go.layout.Template(
             "font": {"size": TICK_PX},
         },
     }
-)
+}
 
 
-def new_figure(**layout: Any) -> go.Figure:
+def new_figure(**layout: Any) -> Plot:
     """Give an empty figure in the shared style."""
-    return go.Figure(layout={"template": _TEMPLATE, **layout})
+    return Plot(template=_TEMPLATE, **layout)
 
 
-def told(words: str) -> go.Figure:
+def told(words: str) -> Plot:
     """Give a figure that says why there is nothing to draw, on a grey that no contrast can be mistaken for."""
     figure = new_figure(plot_bgcolor=NO_DATA, margin={"l": 1, "r": 1, "t": 1, "b": 1})
     figure.update_xaxes(visible=False, range=[0, 1])
@@ -83,7 +84,7 @@ def told(words: str) -> go.Figure:
     return figure
 
 
-def level(figure: go.Figure, value: float, *, upright: bool = False, **shape: Any) -> None:
+def level(figure: Plot, value: float, *, upright: bool = False, **shape: Any) -> None:
     """Draw a faint line at a value of y, or of x if upright, below the data."""
     ends = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "y domain"}
     if not upright:
@@ -91,7 +92,7 @@ def level(figure: go.Figure, value: float, *, upright: bool = False, **shape: An
     figure.add_shape(**({"type": "line", "line": FAINT_LINE, "layer": "below"} | ends | shape))
 
 
-def note(figure: go.Figure, words: str, *, x: float = 0.0, y: float = 1.0, right: bool = False, **font: Any) -> None:
+def note(figure: Plot, words: str, *, x: float = 0.0, y: float = 1.0, right: bool = False, **font: Any) -> None:
     """Write small words above the axes, at the left or the right."""
     figure.add_annotation(
         text=words,
@@ -123,6 +124,11 @@ def broken_line(segments: NDArray[np.float64]) -> tuple[list[float | None], list
         x.append(None)
         y.append(None)
     return x, y
+
+
+def colour_scale(colours: Sequence[str]) -> list[list[Any]]:
+    """Spread colours evenly from the lowest to the highest value."""
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
 def contrast_bar(limit: float, title: str) -> dict[str, Any]:
