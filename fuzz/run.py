@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Fuzz a reader under coverage (atheris and libFuzzer), each target in a process of its own.
 
-python fuzz/run.py                       all targets, five seconds each: what .ci/run does
+python fuzz/run.py                       all targets, three seconds each: what .ci/run does
 python fuzz/run.py --seconds 300 pickle  one of them, longer
 python fuzz/run.py --reproduce FILE pickle
 
@@ -83,7 +83,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="TARGET", help=", ".join(targets.TARGETS))
-    parser.add_argument("--seconds", type=int, default=5, help="for each target (default: 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="for each target (default: 3)")
     parser.add_argument("--memory-mb", type=int, default=1500)
     parser.add_argument("--timeout-s", type=int, default=20, help="for a single input")
     parser.add_argument("--reproduce", type=Path, metavar="FILE", help="read this one only")

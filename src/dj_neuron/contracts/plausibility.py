@@ -51,6 +51,7 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
     neuron has many spikes twice if they are 5 % of its spikes.
     """
     rates_hz = [stimulation.frame_rate_hz for stimulation in session.stimulations]
+    others_hz = {float(rate_hz) for rate_hz in neighbours_hz}
     remarks: list[str] = []
     for place, stimulation in enumerate(session.stimulations):
         where = f"stimulation {stimulation.stimulation_number}"
@@ -58,7 +59,7 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
         found = [
             *_on_spikes_twice(stimulation, where),
             _on_spikes_outside(stimulation),
-            _on_rate(stimulation, [*rates_hz[:place], *rates_hz[place + 1 :], *neighbours_hz]),
+            _on_rate(stimulation, [*rates_hz[:place], *rates_hz[place + 1 :], *others_hz]),
             _on_firing(stimulation),
             _on_sizes(stimulation),
         ]
