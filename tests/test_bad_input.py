@@ -135,6 +135,13 @@ def test_what_the_broken_files_are_made_of_is_taken(reader, pipeline, ingest, tm
         (table & "subject_name in ('KO (chx10)', 'KO (pax6)', 'm7')").delete(prompt=False)
 
 
+def test_nothing_is_deleted_for_a_file_that_is_refused(laboratory, ingest, tmp_path, small_file):
+    case = CASES["pickle: a fault in the last session"]
+    path = case.make(tmp_path)
+    assert_refused(command("build", small_file, path, "--fresh", "--delay", 0.1), case.sentence, path)
+    assert contents(laboratory.pipeline) == laboratory.contents
+
+
 def test_the_command_by_itself_says_the_same(laboratory, tmp_path):
     case = CASES["nwb: a label of 300 characters"]
     path, database = case.make(tmp_path), laboratory.pipeline.database

@@ -124,6 +124,22 @@ class Pipeline:
         self._check_open()
         return self._reported(ingest.ingest_file(Path(path), reader), progress)
 
+    def check(self, path: Path | str, *, reader: str | None = None) -> None:
+        """Read a file and write nothing.
+
+        Parameters
+        ----------
+        path, reader
+            As for :meth:`ingest`.
+
+        Raises
+        ------
+        ReadError, ContractError
+            If :meth:`ingest` would refuse the file whatever the pipeline holds.
+        """
+        self._check_open()
+        ingest.check_file(Path(path), reader)
+
     def ingest_sessions(
         self,
         sessions: Iterable[Session],

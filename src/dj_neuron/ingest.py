@@ -94,14 +94,20 @@ def ingest_file(path: Path, reader: str | None = None) -> Iterator[IngestReport]
     if another is None:
         yield ingest_session(only, path)
         return
-    _check((only, another), path)
+    _compare((only, another), path)
     del only, another
-    _check(sessions, path)
+    _compare(sessions, path)
     yield from ingest(read_sessions(path, reader), path)
 
 
-def _check(sessions: Iterable[Session], path: Path) -> None:
+def _compare(sessions: Iterable[Session], path: Path) -> None:
     for session in sessions:
+        _stored(_checked(session, path)[0], _where(session, path))
+
+
+def check_file(path: Path, reader: str | None = None) -> None:
+    """Refuse a file that :func:`ingest_file` would refuse whatever the pipeline holds; write nothing."""
+    for session in read_sessions(path, reader):
         _checked(session, path)
 
 
@@ -135,7 +141,8 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
 
 def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     """Insert one session unless it is there already; see :func:`ingest`."""
-    rows, stored, remarks = _checked(session, path)
+    rows, remarks = _checked(session, path)
+    stored = _stored(rows, _where(session, path))
     outcome: Outcome = "unchanged"
     if not stored["Session"]:
         try:
@@ -165,8 +172,8 @@ def _where(session: Session, path: Path | str) -> str:
     return f"{path}: {session}" if path else str(session)
 
 
-def _checked(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], dict[str, list[Row]], tuple[str, ...]]:
-    """Give a session's rows, what the pipeline holds of it, and what is suspicious; write nothing."""
+def _checked(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Give a session's rows and what is suspicious in it; raise ContractError if tables cannot hold it."""
     where = _where(session, path)
     rows = session_rows(session)
     _check_texts(rows, where)
@@ -176,7 +183,7 @@ def _checked(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], 
         remarks = remarks_on(session, others_hz)
     except ContractError as error:
         raise ContractError(f"{where}: {error}") from None
-    return rows, _stored(rows, where), remarks
+    return rows, remarks
 
 
 def session_rows(session: Session) -> dict[str, list[Row]]:
