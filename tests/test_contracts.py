@@ -116,10 +116,10 @@ def session(**changes):
         (lambda: Movie.from_frames(np.ones((0, 3, 3))), "none of them 0"),
         (lambda: Movie.from_frames(np.full((2, 1, 3), [1, np.nan, 2])), "frame 0 is not finite at row 0, column 1"),
         (lambda: Movie.from_frames(np.array([[["a"]]])), "expected real numbers"),
-        (lambda: Movie.from_frames(np.ones((1, 2, 2)), block_size_px=(0, 1)), "at least 1"),
+        (lambda: Movie.from_frames(np.ones((1, 2, 2)), block_size_px=(0, 1)), "expected 1 to 2147483647"),
         (
             lambda: Movie.from_frames(np.ones((1, 2, 4)), block_size_px=(10, 10), screen_size_px=(40, 31)),
-            "the screen is",
+            "expected the screen of",
         ),
         (lambda: SpikeTrain(3, np.ones((2, 2))), "neuron 3: spike times have shape"),
         (lambda: SpikeTrain(3, [0.1, np.inf]), "neuron 3: spike 1 is not a finite time"),
@@ -182,9 +182,11 @@ def test_frame_times_decide_rate_and_onset():
 
 def test_numbers_begin_where_tables_and_folders_do():
     movie = Movie.from_frames(np.eye(3)[:, None])
-    with pytest.raises(ContractError, match=r"^neuron 0: expected a number from 1$"):
+    with pytest.raises(ContractError, match=r"^neuron 0: neuron_id is 0, expected 1 to 2147483647$"):
         SpikeTrain(0, [])
-    with pytest.raises(ContractError, match=r"^stimulation 0: expected a number from 1$"):
+    with pytest.raises(ContractError, match=r"^stimulation 0: stimulation_number is 0, expected 1 to 2147483647$"):
         Stimulation(0, movie, 60.0, 0.0, 8.3)
-    with pytest.raises(ContractError, match=r"^WT, 2020-01-02, sample -1: expected a sample_number from 0$"):
+    with pytest.raises(
+        ContractError, match=r"^WT, 2020-01-02, sample -1: sample_number is -1, expected 0 to 2147483647$"
+    ):
         Session("WT", datetime.date(2020, 1, 2), -1)

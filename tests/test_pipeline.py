@@ -73,7 +73,7 @@ def test_the_same_said_by_another_file_is_no_difference(embedded, make_session):
 
 
 def test_descriptions_are_added_where_there_were_none_and_never_replaced(pipeline, make_session):
-    label = [{"spike_trains": (SpikeTrain(1, np.array([1.0]), text),)} for text in ("", "unit 7", "unit 8")]
+    label = [{"spike_trains": (SpikeTrain(1, np.array([2.0]), text),)} for text in ("", "unit 7", "unit 8")]
     described = {"species": "mouse", "subject_description": "of the night", "note": "with drug"}
     assert ingest_session(make_session(label[0])).outcome == "new"
     report = ingest_session(make_session(label[1], **described))

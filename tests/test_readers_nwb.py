@@ -180,7 +180,7 @@ def test_the_end_of_the_last_frame_is_told_beside_the_file(path):
     beside(path, '[[stimulations]]\nseries = "noise"\nlast_frame_end_s = 6.5\n')
     assert read(path).stimulations[0].end_s == 6.5
     beside(path, '[[stimulations]]\nseries = "noise"\nlast_frame_end_s = 6\n')
-    assert "last_frame_end_s is 6, but the last frame starts at 6.011 s" in refusal(path)
+    assert "last_frame_end_s is 6, expected a time after 6.011 s, where the last frame starts" in refusal(path)
 
 
 PLACEHOLDERS = {
@@ -221,17 +221,6 @@ def test_placeholders_are_refused_and_replaced_by_hand(path, timestamps, problem
     assert read(path).source.sha256 != session.source.sha256
 
 
-@pytest.mark.parametrize("rate", [0.0, np.nan, np.inf, -60.0])
-def test_a_rate_that_is_none_is_refused(path, rate):
-    nwb.write(path, nwb.optical())
-    with h5py.File(path, "a") as file:
-        file["stimulus/presentation/noise/starting_time"].attrs["rate"] = rate
-    assert refusal(path).endswith(
-        f"rate is {rate:g} Hz from 1.25 s, expected the measured frame rate, or frame_rate_hz and onset_s under "
-        "[[stimulations]] in retina.nwb.toml"
-    )
-
-
 def test_neither_rate_nor_timestamps(path):
     nwb.write(path, nwb.optical())
     with h5py.File(path, "a") as file:
@@ -259,7 +248,7 @@ def test_a_pause_is_not_taken_for_a_long_frame(path):
     beside(path, '[[stimulations]]\nseries = "noise"\ngaps_s = []\n')
     assert read(path).stimulations[0].gaps_s is None
     beside(path, '[[stimulations]]\nseries = "noise"\nlongest_frame_s = 0.1\n')
-    assert "longest_frame_s is 0.1, but frames follow each other after 0.25 s" in refusal(path)
+    assert "longest_frame_s is 0.1, expected at least 0.25 s, by which frames follow each other" in refusal(path)
 
 
 # templates
@@ -478,10 +467,6 @@ def test_a_movie_outside_the_file_is_refused(path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "retina.nwb.toml: not TOML:"),
-        ("subjectname = 'x'", "retina.nwb.toml: unknown key 'subjectname', expected subject_name"),
-        ("[[stimulations]]\n", "retina.nwb.toml: series 1: series is missing, expected text in quotes, not empty"),
-        ('[[stimulations]]\nseries = "x"', "in retina.nwb is called 'x', expected one of noise"),
         ('[[stimulations]]\nseries = "noise"\nonset_s = 1', "timing is given by onset_s, expected frame_rate_hz and"),
         ('[[stimulations]]\nseries = "noise"\npixel_size_um = 1', "sizes are given by pixel_size_um, expected"),
         ('[[stimulations]]\nseries = "noise"\nblack = 1', "black is 1 and white is missing, expected two different"),
@@ -495,22 +480,6 @@ def test_a_movie_outside_the_file_is_refused(path):
 def test_what_stands_beside_the_file_is_checked(path, text, message):
     beside(nwb.write(path, nwb.optical()), text)
     assert message in refusal(path)
-
-
-# damage
-
-
-def test_a_damaged_file_raises_nothing_but_read_errors(path):
-    nwb.write(path, nwb.optical(), units=UNITS)
-    whole = path.read_bytes()
-    for length in np.linspace(9, len(whole) - 1, 25).astype(int):
-        path.write_bytes(whole[:length])
-        message = refusal(path)
-        assert message.startswith("retina.nwb: cannot be read as NWB 2: ")
-        assert "\n" not in message
-    with h5py.File(path, "w") as file:
-        file["nwb_version"] = "NWB-1.0.6"
-    assert refusal(path).startswith("retina.nwb: cannot be read as NWB 2: ")
 
 
 # movies larger than memory

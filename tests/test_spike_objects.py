@@ -73,7 +73,10 @@ def test_some_units_with_numbers_of_their_own():
         spike_trains_from_sorting(made, unit_ids=["d"])
     with pytest.raises(ContractError, match="unit 'c' has no number in neuron_ids"):
         spike_trains_from_sorting(made, neuron_ids={"a": 1, "b": 2})
-    with pytest.raises(ContractError, match="units 'a' and 'b' are both neuron 1"):
+    for wrong in (1.5, "1"):
+        with pytest.raises(ContractError, match=rf"unit 'a' is {wrong!r} in neuron_ids, expected a whole number"):
+            spike_trains_from_sorting(made, neuron_ids={"a": wrong, "b": 2, "c": 3})
+    with pytest.raises(ContractError, match="units 'a' and 'b' are both neuron 1, expected one each"):
         spike_trains_from_sorting(made, neuron_ids={"a": 1, "b": 1, "c": 2})
 
 

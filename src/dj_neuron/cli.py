@@ -210,6 +210,8 @@ def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fre
     chosen = _delays(computing.pop("delay"), computing.pop("delays")) or [DEFAULT_DELAYS]
     with options.pipeline() as pipeline:
         if fresh:
+            for file in files:  # nothing is deleted for a file that is then refused
+                pipeline.check(file, reader=reader)
             pipeline.clear()
         _ingest(pipeline, files, reader, quiet=False)
         _compute(pipeline, chosen, **computing)

@@ -16,7 +16,6 @@ from dj_neuron.database import open_database, open_with
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
 from dj_neuron.jobs import Display, PatientConnection
-from dj_neuron.readers import read_sessions
 from dj_neuron.strf import use_threads
 from dj_neuron.thread_connections import ThreadConnections
 
@@ -106,7 +105,7 @@ class Pipeline:
         reader: str | None = None,
         progress: Callable[[IngestReport], None] | None = None,
     ) -> list[IngestReport]:
-        """Read a file and insert its sessions, one transaction each.
+        """Read a file and insert its sessions, one transaction each, once all of it was read.
 
         Parameters
         ----------
@@ -120,10 +119,26 @@ class Pipeline:
         Raises
         ------
         ReadError, ConflictError, ContractError
-            One sentence; the session at fault and those after it are not written.
+            One sentence; nothing of the file is written.
         """
         self._check_open()
-        return self._ingest(read_sessions(Path(path), reader), path, progress)
+        return self._reported(ingest.ingest_file(Path(path), reader), progress)
+
+    def check(self, path: Path | str, *, reader: str | None = None) -> None:
+        """Read a file and write nothing.
+
+        Parameters
+        ----------
+        path, reader
+            As for :meth:`ingest`.
+
+        Raises
+        ------
+        ReadError, ContractError
+            If :meth:`ingest` would refuse the file whatever the pipeline holds.
+        """
+        self._check_open()
+        ingest.check_file(Path(path), reader)
 
     def ingest_sessions(
         self,
@@ -146,13 +161,13 @@ class Pipeline:
             One sentence; the session at fault and those after it are not written.
         """
         self._check_open()
-        return self._ingest(sessions, "", progress)
+        return self._reported(ingest.ingest(sessions), progress)
 
-    def _ingest(
-        self, sessions: Iterable[Session], path: Path | str, progress: Callable[[IngestReport], None] | None
+    def _reported(
+        self, ingested: Iterable[IngestReport], progress: Callable[[IngestReport], None] | None
     ) -> list[IngestReport]:
         reports = []
-        for report in ingest.ingest(sessions, path):
+        for report in ingested:
             reports.append(report)
             if progress:
                 progress(report)

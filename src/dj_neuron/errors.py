@@ -18,7 +18,10 @@ class AlignmentError(DjNeuronError, ValueError):
 
 
 class ReadError(DjNeuronError):
-    """A file is not what its reader expects; the message names the file and the place."""
+    """A file is not what its reader expects; the message names the file and the place, in one line."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UnsafePickleError(ReadError):
@@ -48,3 +51,8 @@ class ExportError(DjNeuronError):
 def is_from_the_database(error: BaseException) -> bool:
     """Whether an exception is DataJoint's or one of the database clients that it passes on as they are."""
     return type(error).__module__.partition(".")[0] in {"datajoint", "psycopg2", "pymysql"}
+
+
+def printable(text: str) -> str:
+    """Escape what is in no line of text: names in files may hold line breaks, and codes that terminals act on."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dj_neuron.errors import ConflictError, ContractError, is_from_the_database
+from dj_neuron.contracts.plausibility import remarks_on
+from dj_neuron.errors import ConflictError, ContractError, is_from_the_database, printable
 from dj_neuron.pipeline import experiment
+from dj_neuron.readers import read_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +28,7 @@ _SHARED = ("Subject", "Movie")  # rows that several sessions refer to
 _PROVENANCE = ("source_file", "source_sha256", "reader")  # may differ between two files that say the same
 _TEXTS = {"Subject": ("species", "subject_description"), "Session": ("note",), "Neuron": ("source_label",)}
 _N_DIFFERENCES_SHOWN = 3
+_STRANGE = re.compile(r"[\0\ud800-\udfff]")  # what PostgreSQL refuses and UTF-8 has no bytes for
 
 Outcome = Literal["new", "described", "unchanged"]
 
@@ -53,7 +57,58 @@ class IngestReport:
             if self.n_stimulations
             else "no stimulations"
         )
-        return "\n  ".join([f"{self.session}: {what}; {counts}", *self.remarks])
+        return "\n  ".join(map(printable, [f"{self.session}: {what}; {counts}", *self.remarks]))
+
+
+def ingest_file(path: Path, reader: str | None = None) -> Iterator[IngestReport]:
+    """Insert the sessions of a file, once all of it was read and nothing in it is at fault.
+
+    Parameters
+    ----------
+    path : Path
+        A recording of any known format.
+    reader : str, optional
+        Name of the reader; default: the one that accepts the file.
+
+    Yields
+    ------
+    IngestReport
+        As soon as a session's transaction is complete.
+
+    Raises
+    ------
+    ReadError, ContractError
+        If anything in the file is not as expected; nothing of it is written.
+    ConflictError
+        If a session is in the pipeline already and the file says something else about it; nothing is written.
+
+    Notes
+    -----
+    A file of several sessions is read twice, so that they need not all be in memory.
+    """
+    sessions = read_sessions(path, reader)
+    only = next(sessions, None)
+    if only is None:
+        return
+    another = next(sessions, None)
+    if another is None:
+        yield ingest_session(only, path)
+        return
+    _compare((only, another), path)
+    del only, another
+    _compare(sessions, path)
+    yield from ingest(read_sessions(path, reader), path)
+
+
+def _compare(sessions: Iterable[Session], path: Path) -> None:
+    for session in sessions:
+        _stored(_checked(session, path)[0], _where(session, path))
+
+
+def check_file(path: Path, reader: str | None = None) -> None:
+    """Refuse a file that :func:`ingest_file` would refuse whatever the pipeline holds; write nothing."""
+    for session in read_sessions(path, reader):
+        _checked(session, path)
 
 
 def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[IngestReport]:
@@ -71,9 +126,9 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
 
     Raises
     ------
-    ConflictError
-        If a session is in the pipeline already and `sessions` say something else about it. Nothing of it is
-        written; sessions before it are.
+    ContractError, ConflictError
+        If a session cannot be as it says, or is in the pipeline already and `sessions` say something else about it.
+        Nothing of it is written; sessions before it are.
 
     Notes
     -----
@@ -86,11 +141,9 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
 
 def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     """Insert one session unless it is there already; see :func:`ingest`."""
-    rows = session_rows(session)
-    _check_texts(rows, path or session)
-    where = f"{path}: {session}" if path else str(session)
+    rows, remarks = _checked(session, path)
+    stored = _stored(rows, _where(session, path))
     outcome: Outcome = "unchanged"
-    stored = _stored(rows, where)
     if not stored["Session"]:
         try:
             _insert(rows)
@@ -99,7 +152,7 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
             if not is_from_the_database(error):
                 raise
             # another process was quicker, and then must have said the same; or in the way, and then has done by now
-            stored = _stored(rows, where)
+            stored = _stored(rows, _where(session, path))
             if not stored["Session"]:
                 _insert(rows)
                 outcome = "new"
@@ -111,8 +164,26 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
         n_stimulations=len(rows["Stimulation"]),
         n_neurons=len(rows["Neuron"]),
         n_spikes=sum(row["n_spikes"] for row in rows["SpikeTrain"]),
-        remarks=session.remarks,
+        remarks=(*session.remarks, *remarks),
     )
+
+
+def _where(session: Session, path: Path | str) -> str:
+    return f"{path}: {session}" if path else str(session)
+
+
+def _checked(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Give a session's rows and what is suspicious in it; raise ContractError if tables cannot hold it."""
+    where = _where(session, path)
+    rows = session_rows(session)
+    _check_texts(rows, where)
+    key = {name: rows["Session"][0][name] for name in experiment.Session().primary_key}
+    others_hz = (experiment.Stimulation() - key).to_arrays("frame_rate_hz") if session.stimulations else []
+    try:
+        remarks = remarks_on(session, others_hz)
+    except ContractError as error:
+        raise ContractError(f"{where}: {error}") from None
+    return rows, remarks
 
 
 def session_rows(session: Session) -> dict[str, list[Row]]:
@@ -180,13 +251,19 @@ def _stimulation_row(stimulation: Stimulation) -> Row:
 def _check_texts(rows: dict[str, list[Row]], where: object) -> None:
     if "\\" in rows["Subject"][0]["subject_name"]:
         # DataJoint doubles it when it looks the name up, which PostgreSQL takes literally
-        raise ContractError(f"{where}: subject_name holds a backslash, which tables cannot look up: rename the subject")
+        raise ContractError(
+            f"{where}: subject_name holds a backslash, which tables cannot look up, expected another name"
+        )
     for name in _TABLES:
         for column, attribute in getattr(experiment, name)().heading.attributes.items():
             if not attribute.type.startswith("varchar"):
                 continue
             limit = int(attribute.type[len("varchar(") : -1])
             for row in rows[name]:
+                if strange := _STRANGE.search(row[column]):
+                    raise ContractError(
+                        f"{where}: {column} holds the character {strange[0]!a}, expected text that tables can hold"
+                    )
                 if len(row[column]) > limit:
                     raise ContractError(
                         f"{where}: {column} is {len(row[column])} characters long ({row[column][:20]}...), "

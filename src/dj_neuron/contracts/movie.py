@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+_MOST_PIXELS = 2**31 - 1  # as tables hold
 _CHUNK_VALUES = 1 << 22  # how many blocks of a movie are looked at in one go
 
 
@@ -69,15 +70,18 @@ class Movie:
         expected = self.shape if self.levels is None else (self.n_frames, -(-self.n_blocks // 8))
         if tuple(self.data.shape) != expected:
             raise ContractError(f"movie data have shape {self.data.shape}, expected {expected}")
-        if min(self.block_size_px) < 1:
-            raise ContractError(f"block size is {self.block_size_px} screen pixels, expected at least 1")
+        if not 1 <= min(self.block_size_px) <= max(*self.block_size_px, *self.screen_size_px) <= _MOST_PIXELS:
+            raise ContractError(
+                f"blocks are {self.block_size_px} and the screen {self.screen_size_px} screen pixels, expected 1 to "
+                f"{_MOST_PIXELS}"
+            )
         extent = (self.n_x * self.block_size_px[0], self.n_y * self.block_size_px[1])
         if self.screen_size_px == (0, 0):
             object.__setattr__(self, "screen_size_px", extent)
         if any(abs(e - s) >= b for e, s, b in zip(extent, self.screen_size_px, self.block_size_px, strict=True)):
             raise ContractError(
                 f"{self.n_x} x {self.n_y} blocks of {self.block_size_px} screen pixels cover {extent}, "
-                f"but the screen is {self.screen_size_px} (width, height)"
+                f"expected the screen of {self.screen_size_px} (width, height)"
             )
         if isinstance(self.data, np.ndarray):
             self.data.flags.writeable = False
@@ -249,7 +253,9 @@ def _extremes(frames: NDArray[Any] | Slices) -> tuple[Any, Any]:
         low, high = chunk.min(), chunk.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             bad = np.argwhere(~np.isfinite(chunk))[0]
-            raise ContractError(f"frame {n_before + bad[0]} is not finite at row {bad[1]}, column {bad[2]}")
+            raise ContractError(
+                f"frame {n_before + bad[0]} is not finite at row {bad[1]}, column {bad[2]}, expected numbers"
+            )
         found.append((low, high))
         n_before += len(chunk)
     lows, highs = zip(*found, strict=True)

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+LARGEST_NUMBER = 2**31 - 1
+"""Of neurons, stimulations and samples: what tables hold."""
+
+_RATES_HZ = (0.001, 10_000.0)  # one image in a quarter of an hour; sampling rates of electrodes begin here
+_PIXELS_UM = (0.001, 10_000.0)
+_LATEST_S = 1e10  # seconds since 1970 have not got there
+
 
 @dataclass(frozen=True, eq=False)
 class SpikeTrain:
@@ -43,16 +50,22 @@ class SpikeTrain:
     def __post_init__(self) -> None:
         times_s = np.array(self.times_s, np.float64)
         where = f"neuron {self.neuron_id}"
-        if self.neuron_id < 1:
-            raise ContractError(f"{where}: expected a number from 1")
+        _check_number("neuron_id", self.neuron_id, where)
         if times_s.ndim != 1:
             raise ContractError(f"{where}: spike times have shape {times_s.shape}, expected (n_spikes,)")
         if not np.isfinite(times_s).all():
-            raise ContractError(f"{where}: spike {np.flatnonzero(~np.isfinite(times_s))[0]} is not a finite time")
+            raise ContractError(
+                f"{where}: spike {np.flatnonzero(~np.isfinite(times_s))[0]} is not a finite time, expected seconds"
+            )
         if times_s.size and times_s.min() < 0:
             raise ContractError(
                 f"{where}: spike {times_s.argmin()} is at {times_s.min():g} s, expected seconds from the start "
                 "of the recording"
+            )
+        if times_s.size and times_s.max() > _LATEST_S:
+            raise ContractError(
+                f"{where}: spike {times_s.argmax()} is at {times_s.max():g} s, expected seconds on the clock of the "
+                "recording"
             )
         if (np.diff(times_s) < 0).any():
             raise ContractError(
@@ -106,18 +119,20 @@ class Stimulation:
 
     def __post_init__(self) -> None:
         where = f"stimulation {self.stimulation_number}"
-        if self.stimulation_number < 1:
-            raise ContractError(f"{where}: expected a number from 1")
+        _check_number("stimulation_number", self.stimulation_number, where)
         if self.frame_edges_s is not None:
             edges_s = self._checked_edges(where)
             object.__setattr__(self, "frame_edges_s", edges_s)
             object.__setattr__(self, "frame_rate_hz", 1 / float(np.median(np.diff(edges_s))))
             object.__setattr__(self, "onset_s", float(edges_s[0]))
-        for name, value in (("frame_rate_hz", self.frame_rate_hz), ("pixel_size_um", self.pixel_size_um)):
+        for name, (lowest, highest) in (("frame_rate_hz", _RATES_HZ), ("pixel_size_um", _PIXELS_UM)):
+            value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ContractError(f"{where}: {name} is {value}, expected a positive number")
-        if not math.isfinite(self.onset_s):
-            raise ContractError(f"{where}: onset_s is {self.onset_s}, expected a time in seconds")
+            if not lowest <= value < highest:
+                raise ContractError(f"{where}: {name} is {value:g}, expected {lowest:g} to {highest:g}")
+        if not (math.isfinite(self.onset_s) and abs(self.onset_s) <= _LATEST_S):
+            raise ContractError(f"{where}: onset_s is {self.onset_s:g}, expected seconds on the clock of the recording")
         ids = [train.neuron_id for train in self.spike_trains]
         if any(b <= a for a, b in pairwise(ids)):
             raise ContractError(f"{where}: neuron ids are {ids}, expected each once, in ascending order")
@@ -133,16 +148,16 @@ class Stimulation:
                 f"the starts of the movie's {self.movie.n_frames} frames and the end of the last"
             )
         if not (np.isfinite(edges_s).all() and (np.diff(edges_s) > 0).all()):
-            raise ContractError(f"{where}: frame edges are not finite and strictly ascending")
+            raise ContractError(f"{where}: frame edges are not finite and strictly ascending, expected seconds")
         edges_s.flags.writeable = False
         return edges_s
 
     def _checked_gaps(self, where: str) -> Floats:
         gaps_s = np.array(self.gaps_s, np.float64)
         if gaps_s.ndim != 2 or gaps_s.shape[1] != 2 or not (gaps_s[:, 0] < gaps_s[:, 1]).all():
-            raise ContractError(f"{where}: gaps are not rows of (from, to) with from < to")
+            raise ContractError(f"{where}: gaps are no pairs of seconds, expected rows of (from, to) with from < to")
         if self.frame_edges_s is None:
-            raise ContractError(f"{where}: gaps are given without frame times")
+            raise ContractError(f"{where}: gaps are given without frame times, expected both")
         gaps_s.flags.writeable = False
         return gaps_s
 
@@ -171,6 +186,11 @@ class Source:
     sha256: str
     reader: str
 
+    def __post_init__(self) -> None:
+        # names of files need not be text; what is not becomes a replacement character
+        name = self.file_name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        object.__setattr__(self, "file_name", name)
+
 
 @dataclass(frozen=True, eq=False)
 class Session:
@@ -196,8 +216,9 @@ class Session:
     def __post_init__(self) -> None:
         if not self.subject_name.strip():
             raise ContractError("subject_name is empty, expected the name of the animal or its line")
-        if self.sample_number < 0:
-            raise ContractError(f"{self}: expected a sample_number from 0")
+        if not self.subject_name.isprintable():
+            raise ContractError(f"subject_name is {ascii(self.subject_name)[:40]}, expected printable text")
+        _check_number("sample_number", self.sample_number, str(self), lowest=0)
         numbers = [stimulation.stimulation_number for stimulation in self.stimulations]
         if any(b <= a for a, b in pairwise(numbers)):
             raise ContractError(f"{self}: stimulation numbers are {numbers}, expected each once, ascending")
@@ -206,7 +227,8 @@ class Session:
             for train in stimulation.spike_trains:
                 if labels.setdefault(train.neuron_id, train.label) != train.label:
                     raise ContractError(
-                        f"{self}: neuron {train.neuron_id} is called {train.label!r} and {labels[train.neuron_id]!r}"
+                        f"{self}: neuron {train.neuron_id} is called {train.label!r} and "
+                        f"{labels[train.neuron_id]!r}, expected one label"
                     )
 
     @property
@@ -220,3 +242,8 @@ class Session:
 
     def __str__(self) -> str:
         return f"{self.subject_name}, {self.session_date}, sample {self.sample_number}"
+
+
+def _check_number(name: str, number: int, where: str, lowest: int = 1) -> None:
+    if not lowest <= number <= LARGEST_NUMBER:
+        raise ContractError(f"{where}: {name} is {number}, expected {lowest} to {LARGEST_NUMBER}")

@@ -89,7 +89,11 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     ReadError
         If the path is missing or unreadable, or if not exactly one reader is for it.
     """
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not is_there:
         raise ReadError(f"{path}: no such file or folder, expected a recording")
     if name is not None:
         declared = _declared()
@@ -100,7 +104,7 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     try:
         accepting = [name for name, reader in readers.items() if reader.accepts(path)]
     except OSError as error:
-        raise ReadError(f"{path}: cannot be opened: {error.strerror}, expected a readable recording") from error
+        raise _unreadable(path, error) from error
     if not accepting:
         raise ReadError(f"{path}: no reader knows this format, expected one of {', '.join(readers)}")
     if len(accepting) > 1:
@@ -134,13 +138,18 @@ def _read(reader: Reader, path: Path) -> Iterator[Session]:
 
 @contextmanager
 def faults_of(reader: Reader, path: Path) -> Iterator[None]:
-    """Turn what a lab's own reader raises on a file into a :class:`~dj_neuron.errors.ReadError` that names both."""
+    """Turn what a lab's own reader raises on a file into a :class:`~dj_neuron.errors.ReadError` that names both.
+
+    What the file system refuses becomes one for all readers.
+    """
     try:
         yield
     except ContractError as error:
         raise ReadError(f"{path.name}: {error}") from error
     except DjNeuronError:
         raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
     except Exception as error:
         if type(reader).__module__.startswith("dj_neuron."):
             raise  # a fault of ours is not one of the file
@@ -148,6 +157,12 @@ def faults_of(reader: Reader, path: Path) -> Iterator[None]:
             f"{path.name}: reader {reader.name!r} raised {type(error).__name__}: {error}, "
             "expected a recording that it can read"
         ) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ReadError:
+    within = f" ({error.filename})" if error.filename is not None and str(error.filename) != str(path) else ""
+    reason = error.strerror or str(error)
+    return ReadError(f"{path}: cannot be opened: {reason}{within}, expected a readable recording")
 
 
 @contextmanager

@@ -1,19 +1,38 @@
-"""Arrays that stay in their file until a slice of them is asked for."""
+"""NumPy's files: their headers, measured before they are believed, and arrays that stay in their file."""
 
 from __future__ import annotations
 
-import io
 import math
+import tokenize
+import warnings
+import zipfile
+import zlib
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers import ArrayHeader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
+    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError, OverflowError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+
+_UNFOLDED_BYTES = 1 << 26  # any archive may unfold to this: 64 MiB
+_UNFOLDED_TIMES = 20  # a larger one to so many times its length
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # which NumPy writes
+
+
+class _NotSoError(ValueError):
+    """What is wrong with a file, in words of ours."""
 
 
 class ArrayFile:
@@ -31,17 +50,16 @@ class ArrayFile:
     Raises
     ------
     ValueError
-        If the file is no ``.npy`` file of numbers, is shorter than its header says, or is in Fortran order.
+        If the file is no ``.npy`` file of numbers, is not as long as its header says, or is in Fortran order.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:
-            self.shape, self.dtype = _header(file)
+            (self.shape, self.dtype), is_fortran = _measured_header(file, path.stat().st_size)
             self._begin = file.tell()
-            n_there = file.seek(0, io.SEEK_END) - self._begin
-        if n_there < math.prod(self.shape) * self.dtype.itemsize:
-            raise ValueError(f"the file ends {n_there} bytes after its header, expected an array of {self.shape}")
+        if is_fortran:
+            raise ValueError("the array is in Fortran order, expected C order")
 
     def __getitem__(self, frames: slice) -> NDArray[Any]:
         begin, end, step = frames.indices(self.shape[0])
@@ -52,14 +70,90 @@ class ArrayFile:
             file.seek(self._begin + begin * math.prod(self.shape[1:]) * self.dtype.itemsize)
             n_read = file.readinto(found.reshape(-1).data.cast("B")) if found.size else 0
         if n_read < found.nbytes:
-            raise ReadError(f"{self._path} became shorter while it was read: frames {begin} to {end} are missing")
+            raise ReadError(
+                f"{self._path} became shorter while it was read, expected frames {begin} to {end} to be there"
+            )
         return found
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = read(file)
-    if is_fortran or dtype.hasobject:
-        raise ValueError("the array is in Fortran order or holds objects, expected numbers in C order")
-    return shape, dtype
+def is_one_array(path: Path) -> bool:
+    """Tell whether a file begins as ``.npy`` files do."""
+    with path.open("rb") as file:
+        return file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+
+
+def npy_header(path: Path) -> ArrayHeader:
+    """Shape and dtype of an ``.npy`` file; raise one of :data:`NOT_AN_ARRAY` if it is not what it says."""
+    if not is_one_array(path) and zipfile.is_zipfile(path):
+        raise _NotSoError("it is an archive")
+    with path.open("rb") as file:
+        return _measured_header(file, path.stat().st_size)[0]
+
+
+def npy_array(path: Path) -> NDArray[Any]:
+    """Read an ``.npy`` file without unpickling anything; raise as :func:`npy_header`."""
+    npy_header(path)
+    with path.open("rb") as file, _quiet():
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def npz_headers(path: Path) -> dict[str, ArrayHeader]:
+    """Shapes and dtypes in an ``.npz`` file by name; raise as :func:`npy_header`."""
+    if is_one_array(path):
+        raise _NotSoError("it is one array")
+    with zipfile.ZipFile(path) as archive:
+        return {name: _measured_header(file, n_bytes)[0] for name, file, n_bytes in _members(archive, path)}
+
+
+def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read an ``.npz`` file without unpickling anything; raise as :func:`npy_header`."""
+    arrays: dict[str, NDArray[Any]] = {}
+    npz_headers(path)
+    with zipfile.ZipFile(path) as archive, _quiet():
+        for name, file, _ in _members(archive, path):
+            arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+    members = archive.infolist()
+    n_bytes, n_most = sum(member.file_size for member in members), path.stat().st_size * _UNFOLDED_TIMES
+    if n_bytes > max(n_most, _UNFOLDED_BYTES):
+        raise _NotSoError(f"it claims {n_bytes} bytes, which is more than {_UNFOLDED_TIMES} times its length")
+    names = [member.filename.removesuffix(".npy") for member in members]
+    if len(set(names)) < len(names):
+        raise _NotSoError("it holds a name twice")
+    for name, member in zip(names, members, strict=True):
+        if member.compress_type not in _COMPRESSIONS:
+            raise _NotSoError("it is compressed in another way than NumPy does")
+        with archive.open(member) as file:
+            yield name, file, member.file_size
+
+
+def _measured_header(file: IO[bytes], n_bytes: int) -> tuple[ArrayHeader, bool]:
+    """Header of an array of `n_bytes`, its own included, and whether it is in Fortran order."""
+    with _quiet():
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise _NotSoError("it holds objects")
+    n_there, n_claimed = n_bytes - file.tell(), math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or n_there != n_claimed:
+        raise _NotSoError(f"it claims an array {shape} of {dtype}, {n_claimed} bytes, and holds {n_there}")
+    return ArrayHeader(shape, dtype), is_fortran
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NumPy warns of headers of old or strange files, which are read or refused all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def reason_of(error: BaseException) -> str:
+    """Give what can be said about why an array cannot be read, after a colon, or nothing."""
+    reason = error.strerror if isinstance(error, OSError) else str(error) if isinstance(error, _NotSoError) else ""
+    return f": {reason}" if reason else ""

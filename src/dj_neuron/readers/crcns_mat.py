@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ STREAM_FILE = "ran1.bin"
 """The packed bits of the stream that all movies begin with, beside the file or in the folder above."""
 
 MAX_BLOCKS = 1 << 28
-"""How many block values a movie may have; the data set's longest has 13 million."""
+"""How many block values the movies of a file may have; the data set's longest has 13 million."""
 
 _FILE_NAME = re.compile(r"(\d{8})_R(\d+)\.mat")
 _VARIABLES = ("datainfo", "stimulus", "spikes")
@@ -232,6 +233,12 @@ def _times_s(cell: Any, place: str) -> Floats:
 def _movies(stimuli: list[_Struct], path: Path) -> list[Movie]:
     """Regenerate the movies, all of which begin the same stream."""
     shapes = [_movie_shape(stimulus) for stimulus in stimuli]
+    n_blocks = sum(math.prod(shape) for shape in shapes)
+    if n_blocks > MAX_BLOCKS:
+        raise ReadError(
+            f"{path.name}: the movies have {n_blocks} values, the first {shapes[0][0]} frames of {shapes[0][1]} x "
+            f"{shapes[0][2]}, expected at most {MAX_BLOCKS} in all"
+        )
     stream = ret1_stream(max((int(np.prod(shape)) for shape in shapes), default=0))
     _compare_with_file(stream, path)
     movies = []
@@ -269,13 +276,7 @@ def _movie_shape(stimulus: _Struct) -> tuple[int, int, int]:
                 "expected a whole number of blocks"
             )
         n_blocks.append(size_px // block_px)
-    shape = (stimulus.count("Nframes"), *n_blocks)
-    if int(np.prod(shape, dtype=object)) > MAX_BLOCKS:
-        raise ReadError(
-            f"{stimulus.file}: {stimulus.name} has {shape[0]} frames of {shape[1]} x {shape[2]} blocks, "
-            f"expected at most {MAX_BLOCKS} blocks in all"
-        )
-    return shape[0], shape[1], shape[2]
+    return stimulus.count("Nframes"), n_blocks[0], n_blocks[1]
 
 
 def _compare_with_file(stream: NDArray[np.int8], path: Path) -> None:

@@ -6,20 +6,13 @@ from typing import Any
 
 from dj_neuron.errors import ReadError
 from dj_neuron.readers.toml_keys import (
-    COUNT,
-    DATE,
     FILE,
     LABELS,
-    NAME,
-    NUMBER,
-    PAIRS,
-    POSITIVE,
-    TABLES,
-    TEXT,
-    WHOLE,
-    Key,
+    SESSION_KINDS,
+    STIMULATION_KINDS,
     check_black_and_white,
     check_keys,
+    keys_of,
 )
 
 SESSION_FILE = "session.toml"
@@ -46,33 +39,12 @@ HEADER = """\
 #   black, white                       values in the movie shown as black and white; two levels need neither
 """
 
-_SESSION_KEYS = {
-    "subject_name": Key(NAME),
-    "session_date": Key(DATE),
-    "sample_number": Key(WHOLE),
-    "species": Key(TEXT, required=False),
-    "subject_description": Key(TEXT, required=False),
-    "note": Key(TEXT, required=False),
-    "neuron_labels": Key(LABELS, required=False),
-    "stimulations": Key(TABLES, required=False),
-}
-_STIMULATION_KEYS = {
-    "stimulation_number": Key(COUNT),
-    "movie": Key(FILE),
-    "spikes": Key(FILE),
-    "frame_rate_hz": Key(POSITIVE, required=False),
-    "onset_s": Key(NUMBER, required=False),
-    "frame_times": Key(FILE, required=False),
-    "last_frame_end_s": Key(NUMBER, required=False),
-    "gaps_s": Key(PAIRS, required=False),
-    "pixel_size_um": Key(POSITIVE),
-    "block_width_px": Key(COUNT),
-    "block_height_px": Key(COUNT),
-    "screen_width_px": Key(COUNT),
-    "screen_height_px": Key(COUNT),
-    "black": Key(NUMBER, required=False),
-    "white": Key(NUMBER, required=False),
-}
+_SESSION_KEYS = keys_of({**SESSION_KINDS, "neuron_labels": LABELS}, "subject_name", "session_date", "sample_number")
+_STIMULATION_KEYS = keys_of(
+    {**STIMULATION_KINDS, "movie": FILE, "spikes": FILE},
+    *("stimulation_number", "movie", "spikes", "pixel_size_um"),
+    *("block_width_px", "block_height_px", "screen_width_px", "screen_height_px"),
+)
 
 
 def check_session_table(table: dict[str, Any], place: str) -> None:
@@ -92,7 +64,7 @@ def check_session_table(table: dict[str, Any], place: str) -> None:
     """
     check_keys(table, _SESSION_KEYS, place)
     for number, record in enumerate(table.get("stimulations", []), 1):
-        stimulation = f"{place}: stimulation {record.get('stimulation_number', number)}"
+        stimulation = f"{place}: stimulation {record.get('stimulation_number', number)!s:.60}"
         check_keys(record, _STIMULATION_KEYS, stimulation)
         _check_timing(record, stimulation)
         check_black_and_white(record, stimulation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,14 +11,74 @@ import numpy as np
 from dj_neuron.errors import ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import h5py
     from numpy.typing import NDArray
 
     from dj_neuron.contracts.movie import Slices
 
+_UNFOLDED_BYTES = 1 << 26  # whatever is read at once may unfold to this: 64 MiB
+_UNFOLDED_TIMES = 20  # and more, to so many times the bytes in the file
 _KEPT_BYTES = 1 << 26  # a chunk up to this size is kept for the slice after, which often begins inside it: 64 MiB
+
+
+def measure(dataset: Any, place: str, *, in_slices: bool = False) -> None:
+    """Refuse an HDF5 dataset whose values are not in the file, as far as that can be told without reading them.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Anything else is in memory and passes.
+    in_slices : bool
+        It is not read at once, so that it may be as long as it says; what is held against it is a single chunk.
+
+    Raises
+    ------
+    ReadError
+        If values were never written or are in other files, or the dataset unfolds to much more than it holds.
+    """
+    if not hasattr(dataset, "file"):
+        return
+    if dataset.is_virtual or dataset.external:
+        raise ReadError(f"{place}: the values of {dataset.name} are in other files, expected them in this one")
+    if dataset.dtype.hasobject:
+        return
+    n_claimed, n_there = dataset.nbytes, dataset.id.get_storage_size()
+    is_whole, n_at_once = n_there >= n_claimed, 0
+    if dataset.chunks is not None:
+        n_chunks = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        is_whole = dataset.id.get_num_chunks() >= n_chunks
+        n_at_once = math.prod(dataset.chunks) * dataset.dtype.itemsize if in_slices else n_claimed
+    if not is_whole:
+        raise ReadError(
+            f"{place}: {dataset.name} claims {n_claimed} bytes, of which some were never written, expected all of them"
+        )
+    if n_at_once > max(_UNFOLDED_BYTES, _UNFOLDED_TIMES * n_there):
+        raise ReadError(
+            f"{place}: {dataset.name} unfolds {n_there} bytes to {n_at_once}, expected at most {_UNFOLDED_TIMES} times "
+            "as many"
+        )
+
+
+def measure_columns(table: Any, names: Iterable[str], place: str) -> None:
+    """Measure those columns of an HDMF table that it has, and their indexes, which must end where the values do."""
+    for name in ("id", *names):
+        column = table.id if name == "id" else table[name] if name in table.colnames else None
+        if column is None:
+            continue
+        levels = [column]  # an index of an index of values
+        while hasattr(levels[-1], "target"):
+            levels.append(levels[-1].target)
+        for level in levels:
+            measure(level.data, place)
+        for index, target in pairwise(levels):
+            ends = np.asarray(index.data[:], np.int64)
+            if ends.size and (ends[-1] != len(target.data) or (np.diff(ends) < 0).any()):
+                raise ReadError(
+                    f"{place}: {index.name} ends at {ends[-1]}, expected it to ascend to {len(target.data)}, the "
+                    f"number of {target.name}"
+                )
 
 
 class Hdf5Frames:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers.array_file import NOT_AN_ARRAY, npy_array, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
-    *(OSError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TypeError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
 
 
 def inside(folder: Path, reference: str, place: str) -> Path:
@@ -28,7 +21,8 @@ def inside(folder: Path, reference: str, place: str) -> Path:
     if not path.is_relative_to(folder.resolve()):
         raise ReadError(f"{place}: {reference!r} lies outside the folder, expected a file in it")
     if not path.is_file():
-        raise ReadError(f"{place}: {reference!r} is missing, expected a file in the folder")
+        what = "is no file" if path.exists() else "is missing"
+        raise ReadError(f"{place}: {reference!r} {what}, expected a file in the folder")
     return path
 
 
@@ -36,14 +30,11 @@ def load_npy(folder: Path, reference: str, place: str) -> NDArray[Any]:
     """Load an array without unpickling anything."""
     path = inside(folder, reference, place)
     try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
+        return npy_array(path)
     except NOT_AN_ARRAY as error:
-        raise ReadError(f"{place}: {reference} cannot be read, expected an .npy file of numbers") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise ReadError(f"{place}: {reference} is an archive, expected an .npy file of numbers")
-    return array
+        raise ReadError(
+            f"{place}: {reference} cannot be read{reason_of(error)}, expected an .npy file of numbers"
+        ) from error
 
 
 def frame_edges_s(

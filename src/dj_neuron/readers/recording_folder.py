@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dj_neuron.contracts import Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import ArrayHeader, contract_errors_at
-from dj_neuron.readers.array_file import ArrayFile
+from dj_neuron.readers import contract_errors_at
+from dj_neuron.readers.array_file import (
+    NOT_AN_ARRAY,
+    ArrayFile,
+    is_one_array,
+    npy_header,
+    npz_arrays,
+    npz_headers,
+    reason_of,
+)
 from dj_neuron.readers.folder_toml import SESSION_FILE, check_session_table
 from dj_neuron.readers.folder_writer import write_recording_folder
 from dj_neuron.readers.movie_record import movie_of
-from dj_neuron.readers.named_files import NOT_AN_ARRAY, frame_edges_s, inside, load_npy
+from dj_neuron.readers.named_files import frame_edges_s, inside, load_npy
 from dj_neuron.readers.toml_keys import read_toml
 
 if TYPE_CHECKING:
@@ -99,7 +106,10 @@ def _session(folder: Path, table: dict[str, Any]) -> Session:
         )
     strangers = [neuron_id for neuron_id in labels if neuron_id not in session.neuron_labels]
     if strangers:
-        raise ReadError(f"{_name(folder)}: neuron_labels name neuron {strangers[0]}, which has no spikes array")
+        raise ReadError(
+            f"{_name(folder)}: neuron_labels name neuron {strangers[0]}, which has no array of spikes, expected one "
+            "that has"
+        )
     return session
 
 
@@ -131,21 +141,18 @@ def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: s
     path = inside(folder, reference, place)
     trains: dict[int, SpikeTrain] = {}
     try:
-        with path.open("rb") as file:  # NumPy leaves open what it opens itself and finds damaged
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ReadError(f"{place}: {reference} is one array, expected an .npz file with an array per neuron")
-            with archive:
-                arrays = {name: archive[name] for name in archive.files}
+        arrays = npz_arrays(path)
     except NOT_AN_ARRAY as error:
-        raise ReadError(f"{place}: {reference} cannot be read, expected an .npz file of arrays of seconds") from error
+        raise ReadError(
+            f"{place}: {reference} cannot be read{reason_of(error)}, expected an .npz file with an array of seconds "
+            "per neuron"
+        ) from error
     for name, times_s in arrays.items():
         neuron_id = _neuron_id(name, f"{place}: {reference}")
         if neuron_id in trains:
             raise ReadError(f"{place}: {reference} holds neuron {neuron_id} twice, expected one array per neuron")
-        if not isinstance(times_s, np.ndarray) or times_s.dtype.kind not in "iuf":
-            got = times_s.dtype if isinstance(times_s, np.ndarray) else "no array"
-            raise ReadError(f"{place}: {reference}: {name} is {got}, expected an array of seconds")
+        if times_s.dtype.kind not in "iuf":
+            raise ReadError(f"{place}: {reference}: {name} is {times_s.dtype}, expected an array of seconds")
         with contract_errors_at(f"{place}: {reference}"):
             trains[neuron_id] = SpikeTrain(neuron_id, times_s, labels.get(neuron_id, ""))
     return tuple(trains[neuron_id] for neuron_id in sorted(trains))
@@ -154,7 +161,7 @@ def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: s
 def _neuron_id(name: str, place: str) -> int:
     match = _NEURON.fullmatch(name)
     if match is None:
-        raise ReadError(f"{place}: {name!r} is no neuron, expected a name like 'neuron_003'")
+        raise ReadError(f"{place}: {name!r:.60} is no neuron, expected a name like 'neuron_003'")
     return int(match[1])
 
 
@@ -210,21 +217,6 @@ def _with_headers(folder: Path) -> dict[str, Any]:
 def _header(path: Path, place: str) -> Any:
     """Header of an ``.npy`` file, or headers by name of an ``.npz`` file."""
     try:
-        if not zipfile.is_zipfile(path):
-            with path.open("rb") as file:
-                return _npy_header(file)
-        with zipfile.ZipFile(path) as archive:
-            headers = {}
-            for member in archive.namelist():
-                with archive.open(member) as file:
-                    headers[member.removesuffix(".npy")] = _npy_header(file)
-            return headers
+        return npy_header(path) if is_one_array(path) else npz_headers(path)
     except NOT_AN_ARRAY as error:
-        raise ReadError(f"{place} cannot be read, expected an .npy or .npz file") from error
-
-
-def _npy_header(file: IO[bytes]) -> ArrayHeader:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return ArrayHeader(shape, dtype)
+        raise ReadError(f"{place} cannot be read{reason_of(error)}, expected an .npy or .npz file") from error

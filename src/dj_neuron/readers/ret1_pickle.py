@@ -24,6 +24,7 @@ _STIMULATION_KEYS = (
     *("fps", "movie", "n_frames", "pixel_size", "spikes", "stim_height", "stim_width"),
     *("stimulus_onset", "x_block_size", "y_block_size"),
 )
+_SIZE_KEYS = (("x_block_size", "stim_width"), ("y_block_size", "stim_height"))
 
 
 class Ret1PickleReader:
@@ -126,19 +127,21 @@ def _movie(record: dict[str, Any], place: str) -> Movie:
         raise ReadError(f"{place}: movie is {shown(movie)}, expected an array (x blocks, y blocks, frames)")
     n_frames = as_count(record["n_frames"], "n_frames", place)
     if n_frames != movie.shape[2]:
-        raise ReadError(f"{place}: n_frames is {n_frames}, but the movie has {movie.shape[2]} frames")
+        raise ReadError(f"{place}: n_frames is {n_frames}, expected {movie.shape[2]}, the frames of the movie")
+    sizes = [_block_and_screen_px(record, *keys, place) for keys in _SIZE_KEYS]
+    block_size_px, screen_size_px = zip(*sizes, strict=True)
     with contract_errors_at(place):
-        return Movie.from_frames(
-            movie.transpose(2, 1, 0),
-            block_size_px=(
-                as_count(record["x_block_size"], "x_block_size", place),
-                as_count(record["y_block_size"], "y_block_size", place),
-            ),
-            screen_size_px=(
-                as_count(record["stim_width"], "stim_width", place),
-                as_count(record["stim_height"], "stim_height", place),
-            ),
-        ).as_contrast()
+        frames = movie.transpose(2, 1, 0)
+        return Movie.from_frames(frames, block_size_px=block_size_px, screen_size_px=screen_size_px).as_contrast()
+
+
+def _block_and_screen_px(record: dict[str, Any], block_key: str, screen_key: str, place: str) -> tuple[int, int]:
+    block_px, screen_px = (as_count(record[key], key, place) for key in (block_key, screen_key))
+    if screen_px % block_px:
+        raise ReadError(
+            f"{place}: {block_key} is {block_px} and {screen_key} is {screen_px}, expected a whole number of blocks"
+        )
+    return block_px, screen_px
 
 
 def _times_s(times_s: Any, place: str) -> NDArray[np.float64]:

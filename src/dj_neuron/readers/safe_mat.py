@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 import zlib
 from typing import IO, TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ _MAX_DEPTH = 20
 _HEADER_BYTES = 128
 _ORDERS = {b"IM": "<", b"MI": ">"}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_NAME = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
 _LOOK_BYTES = 512  # of a variable, where its name is looked for
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -124,7 +126,8 @@ def _checked(file: IO[bytes], order: str, place: str) -> bytes:
             part = _variable(file, tag, order, MAX_BYTES - n_bytes)
             n_bytes += len(part)
             elements = _Elements(part, order, MAX_ARRAYS - n_arrays)
-            if name := elements.name(8):
+            name = elements.variable_name()
+            if name:
                 where = f"{place}: {name}"
             elements.measure()
         except (_DamagedError, zlib.error) as error:
@@ -173,6 +176,13 @@ class _Elements:
         at = self._tag(self._tag(at)[3])[3]
         _, begin, n_bytes, _ = self._tag(at)
         return self._data[begin : begin + n_bytes].decode("ascii", "replace")
+
+    def variable_name(self) -> str:
+        """Give the name of the whole, which is empty if it belongs to objects."""
+        name = self.name(8)
+        if name and not _NAME.fullmatch(name):
+            raise _DamagedError("damaged in its name")
+        return name
 
     def measure(self) -> None:
         """Check that the array fills the data and claims no more than that."""

@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """How deep containers may be nested."""
 
+MAX_STEPS = 5_000_000
+"""Opcodes that a pickle may have: some take a byte in the file and a hundred in memory. Ret-1 has a few thousand."""
+
 _NEWEST_PROTOCOL = 5
+_FRAME_HEAD_BYTES = 9  # the opcode and the length
 _MOST_BITS = 1024  # as far as floats reach
+_MOST_KEY_BITS = 64  # of larger numbers any amount can be found with the same hash, which fill a dict in quadratic time
 _START = re.compile(rb"\x80[\x00-\x05]|\([dl]|[\]})]|c[\w.]+\n[\w.]+\n")
 _ATOMS = (str, int, float, bool, bytes, bytearray, type(None))
 
@@ -112,7 +117,7 @@ def load(path: Path) -> Any:
 
     Notes
     -----
-    Allocations are bounded by the length of the file, whatever sizes it claims.
+    No allocation is larger than the file, whatever sizes it claims, and there are no more than :data:`MAX_STEPS`.
     """
     try:
         file = _BoundedFile(path)
@@ -144,10 +149,15 @@ class _Machine:
         self.below: list[list[Any]] = []  # the stacks under the marks
         self.memo: dict[int, Any] = {}
         self.copies_left = n_bytes
+        self.n_bytes = n_bytes
+        self.frame_ends_at: int | None = None
 
     def run(self, operations: Iterable[tuple[pickletools.OpcodeInfo, Any, int | None]]) -> Any:
-        for opcode, argument, _ in operations:
+        for n_before, (opcode, argument, position) in enumerate(operations):
+            if n_before == MAX_STEPS:
+                raise RefusalError(f"takes more than {MAX_STEPS} steps")
             name = opcode.name
+            self.within_frame(name, argument, position or 0)
             if name in _LITERALS:
                 if type(argument) is int and argument.bit_length() > _MOST_BITS:
                     raise RefusalError(f"holds a number of {argument.bit_length()} bits")
@@ -166,6 +176,21 @@ class _Machine:
                 raise RefusalError(f"uses the opcode {name}")
         (tree,) = self.stack
         return tree
+
+    def within_frame(self, name: str, argument: Any, position: int) -> None:
+        """Refuse frames that end within an opcode, in another frame or beyond the file."""
+        if self.frame_ends_at is not None and position >= self.frame_ends_at:
+            if position > self.frame_ends_at:
+                raise RefusalError("has a frame that ends within an opcode")
+            self.frame_ends_at = None
+        if name == "FRAME":
+            if self.frame_ends_at is not None:
+                raise RefusalError("begins a frame within another")
+            self.frame_ends_at = position + _FRAME_HEAD_BYTES + argument
+            if self.frame_ends_at > self.n_bytes:
+                raise ValueError
+        elif name == "STOP" and self.frame_ends_at not in {None, position + 1}:
+            raise RefusalError("ends before its frame does")
 
     def protocol(self, version: int) -> None:
         if version > _NEWEST_PROTOCOL:
@@ -255,13 +280,15 @@ class _Machine:
         built = built_dtype(target.code, state) if target.kind == "dtype" else built_array(state)
         self.stack.append(built)
         for key in target.memo_keys:
-            self.memo[key] = built
+            if self.memo[key] is target:
+                self.memo[key] = built
 
 
 def _hashable(key: Any) -> Any:
-    for atom in key if type(key) is tuple else (key,):
-        if type(atom) is bytearray or not isinstance(atom, (*_ATOMS, np.generic)):
-            raise RefusalError(f"uses {_kind_of(atom)} as a key")
+    if type(key) is bytearray or not isinstance(key, (*_ATOMS, np.generic)):
+        raise RefusalError(f"uses {_kind_of(key)} as a key")
+    if type(key) is int and key.bit_length() > _MOST_KEY_BITS:
+        raise RefusalError(f"uses a number of {key.bit_length()} bits as a key")
     return key
 
 

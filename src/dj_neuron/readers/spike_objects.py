@@ -130,6 +130,10 @@ def _numbers(labels: Sequence[str], neuron_ids: Mapping[str, int] | None) -> lis
     for label in labels:
         if label not in neuron_ids:
             raise ContractError(f"unit {label!r} has no number in neuron_ids, expected one for every unit")
+        if not isinstance(neuron_ids[label], int | np.integer):
+            raise ContractError(
+                f"unit {label!r} is {neuron_ids[label]!r} in neuron_ids, expected a whole number from 1"
+            )
     return [int(neuron_ids[label]) for label in labels]
 
 
@@ -137,6 +141,8 @@ def _trains(spikes: Iterable[tuple[int, str, NDArray[np.float64]]]) -> tuple[Spi
     trains: dict[int, SpikeTrain] = {}
     for number, label, times_s in spikes:
         if number in trains:
-            raise ContractError(f"units {trains[number].label!r} and {label!r} are both neuron {number}")
+            raise ContractError(
+                f"units {trains[number].label!r} and {label!r} are both neuron {number}, expected one each"
+            )
         trains[number] = SpikeTrain(number, times_s, label)
     return tuple(trains[number] for number in sorted(trains))

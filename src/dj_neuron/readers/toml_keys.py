@@ -26,7 +26,7 @@ class Key(NamedTuple):
     """Kind of a key's value, and whether it must be there."""
 
     kind: Kind
-    required: bool = True
+    required: bool
 
 
 def _is_number(value: Any) -> bool:
@@ -40,7 +40,10 @@ def _is_list_of_pairs(value: Any) -> bool:
 
 
 TEXT = Kind(lambda value: type(value) is str, "text in quotes")
-NAME = Kind(lambda value: type(value) is str and bool(value.strip()), "text in quotes, not empty")
+NAME = Kind(
+    lambda value: type(value) is str and bool(value.strip()) and value.isprintable(),
+    "printable text in quotes, not empty",
+)
 FILE = Kind(lambda value: type(value) is str and bool(value) and value.isprintable(), "the name of a file in quotes")
 DATE = Kind(lambda value: type(value) is datetime.date, "a date like 2008-06-06, without quotes")
 NUMBER = Kind(_is_number, "a finite number")
@@ -55,6 +58,36 @@ LABELS = Kind(
 TABLES = Kind(
     lambda value: type(value) is list and all(type(item) is dict for item in value), "tables headed [[stimulations]]"
 )
+
+SESSION_KINDS = {
+    "subject_name": NAME,
+    "session_date": DATE,
+    "sample_number": WHOLE,
+    "species": TEXT,
+    "subject_description": TEXT,
+    "note": TEXT,
+    "stimulations": TABLES,
+}
+STIMULATION_KINDS = {
+    "stimulation_number": COUNT,
+    "frame_rate_hz": POSITIVE,
+    "onset_s": NUMBER,
+    "frame_times": FILE,
+    "last_frame_end_s": NUMBER,
+    "gaps_s": PAIRS,
+    "pixel_size_um": POSITIVE,
+    "block_width_px": COUNT,
+    "block_height_px": COUNT,
+    "screen_width_px": COUNT,
+    "screen_height_px": COUNT,
+    "black": NUMBER,
+    "white": NUMBER,
+}
+
+
+def keys_of(kinds: Mapping[str, Kind], *required: str) -> dict[str, Key]:
+    """Give the keys of these kinds, of which some must be there."""
+    return {name: Key(kind, name in required) for name, kind in kinds.items()}
 
 
 def read_toml(path: Path, place: str) -> dict[str, Any]:
@@ -71,7 +104,7 @@ def check_keys(table: dict[str, Any], keys: Mapping[str, Key], place: str) -> No
     for name in table:
         if name not in keys:
             close = difflib.get_close_matches(name, keys, 1) or [", ".join(keys)]
-            raise ReadError(f"{place}: unknown key {name!r}, expected {close[0]}")
+            raise ReadError(f"{place}: unknown key {name!r:.60}, expected {close[0]}")
     for name, key in keys.items():
         if name not in table and key.required:
             raise ReadError(f"{place}: {name} is missing, expected {key.kind.expected}")

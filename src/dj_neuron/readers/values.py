@@ -9,6 +9,8 @@ import numpy as np
 
 from dj_neuron.errors import ReadError
 
+_LONGEST_TEXT = 2000  # as the longest column of text
+
 
 def as_number(value: Any, name: str, place: str) -> float:
     """Take a finite number, also one that comes as a NumPy scalar or an array of one element."""
@@ -30,7 +32,8 @@ def as_count(value: Any, name: str, place: str, lowest: int = 1) -> int:
     """Take a whole number from `lowest`, small enough for the tables."""
     number = as_number(value, name, place)
     if number != int(number) or not lowest <= number < 2**31:
-        raise ReadError(f"{place}: {name} is {number:g}, expected a whole number from {lowest}")
+        most = f" to {2**31 - 1}" if number >= 2**31 else ""
+        raise ReadError(f"{place}: {name} is {number:.15g}, expected a whole number from {lowest}{most}")
     return int(number)
 
 
@@ -39,6 +42,8 @@ def as_text(value: Any, name: str, place: str) -> str:
     text = _single(value)
     if not isinstance(text, str) or not text.strip() or not text.isprintable():
         raise ReadError(f"{place}: {name} is {shown(value)}, expected printable text")
+    if len(text) > _LONGEST_TEXT:
+        raise ReadError(f"{place}: {name} is {len(text)} characters long, expected at most {_LONGEST_TEXT}")
     return str(text)
 
 
@@ -48,7 +53,8 @@ def shown(value: Any) -> str:
         return f"an array {value.shape} of {value.dtype}"
     if isinstance(value, list | tuple | dict | set | frozenset):
         return f"a {type(value).__name__}"
-    return ascii(value) if len(ascii(value)) <= 40 else f"{ascii(value)[:40]}..."
+    text = ascii(value[:50] if isinstance(value, str | bytes | bytearray) else value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _single(value: Any) -> Any:

@@ -88,7 +88,7 @@ def _no_other_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         told = error.args[-1] if error.args else type(error).__name__  # HDMF puts what it was building first
         reason = " ".join(str(told).split())[:200]
-        raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}") from error
+        raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}, expected a whole file") from error
 
 
 def _sha256(path: Path, beside: list[Path]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
-from dj_neuron.readers.hdf5_frames import Hdf5Frames, Hdf5Images, ImageFrames, IndexedFrames
+from dj_neuron.readers.hdf5_frames import Hdf5Frames, Hdf5Images, ImageFrames, IndexedFrames, measure
 from dj_neuron.readers.movie_record import movie_of
 from dj_neuron.readers.nwb.sidecar import AXES, CHANNELS, GEOMETRY
 from dj_neuron.readers.nwb.timing import as_written
@@ -97,6 +97,7 @@ def _stored(series: TimeSeries, sidecar: Sidecar, place: str) -> Slices:
     shape = np.shape(series.data)
     if len(shape) not in {3, 4} or 0 in shape:
         raise ReadError(f"{place}: {series.name} holds an array of {shape}, expected frames (time, y, x)")
+    measure(series.data, place, in_slices=True)
     return Hdf5Frames(series.data) if hasattr(series.data, "file") else np.asarray(series.data)
 
 
@@ -106,6 +107,8 @@ def _images(images: Images, place: str) -> Slices:
     found = [image.data for image in images.order_of_images]
     if not found or len({image.shape for image in found}) > 1:
         raise ReadError(f"{place}: the images of {images.name} differ in shape or there is none, expected one shape")
+    for image in found:
+        measure(image, place)
     return Hdf5Images(found) if hasattr(found[0], "file") else np.stack(found)
 
 
@@ -115,6 +118,7 @@ def _at_once(frames: NDArray[Any] | Slices) -> NDArray[Any] | Slices:
 
 
 def _indexes(series: IndexSeries, n_templates: int, place: str) -> NDArray[np.int64]:
+    measure(series.data, place)
     shown = np.asarray(series.data[:])
     outside = np.flatnonzero((shown < 0) | (shown >= n_templates) | (shown != np.round(shown)))
     if outside.size:
@@ -134,7 +138,7 @@ def _channel(stored: NDArray[Any] | Slices, said: dict[str, Any], sidecar: Sidec
             f"{sidecar.hint('channel')}"
         )
     if not is_coloured and "channel" in said:
-        raise ReadError(f"{place}: channel is {said['channel']}, but the frames have no colours")
+        raise ReadError(f"{place}: channel is {said['channel']}, but the frames have no colours, expected none")
     return CHANNELS.index(said["channel"]) if is_coloured else None
 
 

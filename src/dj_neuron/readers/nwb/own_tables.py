@@ -11,6 +11,7 @@ import numpy as np
 
 from dj_neuron.contracts import Source
 from dj_neuron.errors import ReadError
+from dj_neuron.readers.hdf5_frames import measure_columns
 from dj_neuron.readers.nwb.sidecar import AXES
 
 if TYPE_CHECKING:
@@ -86,5 +87,6 @@ def _rows(file: NWBFile, name: str, place: str) -> list[dict[str, Any]]:
     if module is None or name not in module.data_interfaces:
         return []
     table = module[name]
+    measure_columns(table, table.colnames, place)
     with _as_written(place, name):
         return [{column: table[column][row] for column in table.colnames} for row in range(len(table))]

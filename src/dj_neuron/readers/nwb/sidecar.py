@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import ReadError
 from dj_neuron.readers.toml_keys import (
-    COUNT,
-    DATE,
-    FILE,
     NAME,
-    NUMBER,
-    PAIRS,
     POSITIVE,
-    TABLES,
-    TEXT,
-    WHOLE,
-    Key,
+    SESSION_KINDS,
+    STIMULATION_KINDS,
     Kind,
     check_black_and_white,
     check_keys,
+    keys_of,
     read_toml,
 )
 
@@ -35,33 +29,17 @@ GEOMETRY = ("pixel_size_um", "block_width_px", "block_height_px")
 OF_MEASURED = ("last_frame_end_s", "gaps_s", "longest_frame_s")
 TIMING = (*REGULAR, "frame_times", *OF_MEASURED)
 
-_SESSION_KEYS = {
-    "subject_name": NAME,
-    "session_date": DATE,
-    "sample_number": WHOLE,
-    "species": TEXT,
-    "subject_description": TEXT,
-    "note": TEXT,
-    "stimulations": TABLES,
-}
-_STIMULATION_KEYS = {
-    "stimulation_number": COUNT,
-    "frame_rate_hz": POSITIVE,
-    "onset_s": NUMBER,
-    "frame_times": FILE,
-    "last_frame_end_s": NUMBER,
-    "gaps_s": PAIRS,
-    "longest_frame_s": POSITIVE,
-    "pixel_size_um": POSITIVE,
-    "block_width_px": COUNT,
-    "block_height_px": COUNT,
-    "screen_width_px": COUNT,
-    "screen_height_px": COUNT,
-    "black": NUMBER,
-    "white": NUMBER,
-    "axes": Kind(lambda value: value in AXES, " or ".join(f'"{axes}"' for axes in AXES)),
-    "channel": Kind(lambda value: value in CHANNELS, " or ".join(f'"{channel}"' for channel in CHANNELS)),
-}
+_SESSION_KEYS = keys_of(SESSION_KINDS)
+_SERIES_KEYS = keys_of(
+    {
+        "series": NAME,
+        **STIMULATION_KINDS,
+        "longest_frame_s": POSITIVE,
+        "axes": Kind(lambda value: value in AXES, " or ".join(f'"{axes}"' for axes in AXES)),
+        "channel": Kind(lambda value: value in CHANNELS, " or ".join(f'"{channel}"' for channel in CHANNELS)),
+    },
+    "series",
+)
 
 
 @dataclass(frozen=True)
@@ -108,15 +86,16 @@ def read_sidecar(path: Path) -> Sidecar:
         If a key is unknown, of the wrong kind, or contradicts another.
     """
     beside = path.with_name(path.name + ".toml")
-    if not beside.is_file():
+    if not beside.exists():
         return Sidecar(beside)
+    if not beside.is_file():
+        raise ReadError(f"{beside.name}: is no file, expected what the NWB file does not say, or nothing of that name")
     session = read_toml(beside, beside.name)
-    check_keys(session, {name: Key(kind, required=False) for name, kind in _SESSION_KEYS.items()}, beside.name)
+    check_keys(session, _SESSION_KEYS, beside.name)
     stimulations: dict[str, dict[str, Any]] = {}
-    keys = {"series": Key(NAME), **{name: Key(kind, required=False) for name, kind in _STIMULATION_KEYS.items()}}
     for record in session.pop("stimulations", []):
-        place = f"{beside.name}: series {record.get('series', len(stimulations) + 1)!r}"
-        check_keys(record, keys, place)
+        place = f"{beside.name}: series {record.get('series', len(stimulations) + 1)!r:.60}"
+        check_keys(record, _SERIES_KEYS, place)
         check_black_and_white(record, place)
         _check_timing(record, place)
         _check_geometry(record, place)

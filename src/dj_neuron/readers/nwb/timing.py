@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers.hdf5_frames import measure
 from dj_neuron.readers.named_files import frame_edges_s
 from dj_neuron.readers.nwb.sidecar import OF_MEASURED, REGULAR
 
@@ -80,6 +81,7 @@ def timing_of(series: TimeSeries, n_frames: int, said: dict[str, Any], sidecar: 
         return _regular(rate_hz, onset_s, "a regular rate")
     if series.timestamps is None:
         raise ReadError(f"{place}: has neither rate nor timestamps, expected one of them, or {sidecar.hint(*REGULAR)}")
+    measure(series.timestamps, place)
     starts_s = np.asarray(series.timestamps[:], np.float64)
     _check_timestamps(starts_s, n_frames, sidecar, place)
     return _measured(starts_s, said, sidecar, place, "timestamps")
@@ -124,7 +126,10 @@ def _measured(starts_s: Floats, said: dict[str, Any], sidecar: Sidecar, place: s
     usual_s = float(np.median(steps_s)) if steps_s.size else math.inf
     end_s = said.get("last_frame_end_s", starts_s[-1] + usual_s)
     if not end_s > starts_s[-1]:
-        raise ReadError(f"{place}: last_frame_end_s is {end_s:g}, but the last frame starts at {starts_s[-1]:g} s")
+        raise ReadError(
+            f"{place}: last_frame_end_s is {end_s:g}, expected a time after {starts_s[-1]:g} s, where "
+            "the last frame starts"
+        )
     remark = f"{source}; the last frame ends at {end_s:g} s"
     if "last_frame_end_s" not in said:
         remark += ", one median step after its start"
@@ -132,8 +137,8 @@ def _measured(starts_s: Floats, said: dict[str, Any], sidecar: Sidecar, place: s
     if "longest_frame_s" in said:
         if said["longest_frame_s"] < usual_s:
             raise ReadError(
-                f"{place}: longest_frame_s is {said['longest_frame_s']:g}, but frames follow each other after "
-                f"{usual_s:g} s"
+                f"{place}: longest_frame_s is {said['longest_frame_s']:g}, expected at least {usual_s:g} s, by which "
+                "frames follow each other"
             )
         before = np.flatnonzero(steps_s > said["longest_frame_s"])
         gaps_s = np.column_stack([starts_s[before] + usual_s, starts_s[before + 1]]) if before.size else None

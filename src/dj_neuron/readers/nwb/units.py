@@ -9,6 +9,7 @@ import numpy as np
 from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
+from dj_neuron.readers.hdf5_frames import measure_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +52,13 @@ def spike_trains(units: Units | None, shown: Sequence[Shown], place: str) -> tup
     Raises
     ------
     ReadError
-        If spikes of a unit do not ascend.
+        If spikes of a unit do not ascend, or are not there.
     """
     trains: list[list[SpikeTrain]] = [[] for _ in shown]
     partly: list[list[str]] = [[] for _ in shown]
     if units is None or "spike_times" not in units.colnames:
         return trains, ["no units with spike times: no neurons"]
+    measure_columns(units, TAKEN, place)
     remarks, n_negative = [], 0
     if "obs_intervals" not in units.colnames:
         remarks.append("units have no obs_intervals: all are taken as observed throughout")
@@ -67,7 +69,7 @@ def spike_trains(units: Units | None, shown: Sequence[Shown], place: str) -> tup
         own_times_s = np.asarray(units[_OWN_CLOCK][row], np.float64) if _OWN_CLOCK in units.colnames else times_s
         intervals_s = _intervals(units, row, of_unit)
         n_negative += int((times_s < 0).sum())
-        _check_ascending(times_s, of_unit)
+        _check_times(times_s, of_unit)
         for stimulation, own_trains, incomplete in zip(shown, trains, partly, strict=True):
             met = intervals_s[(intervals_s[:, 0] < stimulation.end_s) & (intervals_s[:, 1] > stimulation.onset_s)]
             if not len(met):
@@ -114,11 +116,16 @@ def _intervals(units: Units, row: int, place: str) -> Floats:
         return np.array([[-np.inf, np.inf]])
     intervals_s = np.asarray(units["obs_intervals"][row], np.float64).reshape(-1, 2)
     if not (intervals_s[:, 0] <= intervals_s[:, 1]).all():
-        raise ReadError(f"{place}: obs_intervals are not rows of (start, stop) with start <= stop")
+        raise ReadError(
+            f"{place}: obs_intervals are no pairs of seconds, expected rows of (start, stop) with start <= stop"
+        )
     return intervals_s[np.argsort(intervals_s[:, 0])]
 
 
-def _check_ascending(times_s: Floats, place: str) -> None:
+def _check_times(times_s: Floats, place: str) -> None:
+    if not np.isfinite(times_s).all():
+        first = int(np.argmin(np.isfinite(times_s)))
+        raise ReadError(f"{place}: spike {first} is at {times_s[first]:g}, expected ascending seconds")
     is_late = np.diff(times_s) >= 0
     if not is_late.all():
         raise ReadError(
