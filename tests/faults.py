@@ -1,8 +1,8 @@
-"""Making the n-th step of a run go wrong: everything that reaches the database or the store passes through here.
+"""Making any step of a run go wrong: everything that reaches the database or the store passes through here.
 
 A step is a statement that the main thread sends to the database, or an act of the operating system on a path in the
-store: making a folder, opening, writing and closing a file, renaming, removing. `watched` notes them; with a fault it lets
-one go wrong, in the way the real thing would: the server ends the connection, a write stops halfway.
+store: making a folder, opening, writing and closing a file, renaming, removing. `watched` notes them; with a fault it
+lets one go wrong, in the way the real thing would: the server ends the connection, a write stops halfway.
 """
 
 import builtins

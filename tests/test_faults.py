@@ -1,8 +1,8 @@
 """Whatever goes wrong at whatever step: nothing half-stored, nothing unlisted, and the next run gives the same.
 
-Each test lets one kind of fault come at the n-th step of a command (faults.py), looks at what is left, runs the command again
-undisturbed, and compares all rows and arrays with those of a run that was never disturbed. By default some steps stand for
-all; TEST_FAULTS=every tries every one, which takes hours, TEST_FAULTS=100 up to 100 per test.
+Each test lets one kind of fault come at one step of a command (faults.py), looks at what is left, runs the command
+again undisturbed, and compares all rows and arrays with those of a run that was never disturbed. By default a few steps
+stand for all; TEST_FAULTS=30 tries up to 30 of each, TEST_FAULTS=every tries all, which takes hours.
 """
 
 import contextlib
@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -160,6 +162,12 @@ class Bench:
                 own = [part.__name__ for part in vars(table).values() if isinstance(part, type)]
                 yield table.__name__, {name: contents[name] for name in (table.__name__, *own)}
 
+    def check_whole_or_not_there(self, undisturbed):
+        """No half rows: what belongs together is as in an undisturbed run, or missing."""
+        of_both = zip(self.groups(undisturbed), self.groups(self.contents()), strict=True)
+        for (name, whole), (_, left) in of_both:
+            assert left in (whole, {table: [] for table in whole}), f"half of {name}"
+
     def clear(self, *, recorded):
         """Empty the computed tables and those of parameters, and those of what was recorded if so asked."""
         emptied = [name for table, name in self._names.items() if recorded or table.__name__ not in RECORDED]
@@ -198,17 +206,17 @@ RECORDED = ("Subject", "Session", "Neuron", "Movie", "Stimulation", "SpikeTrain"
 
 
 def places_of(steps, fault, n_tried, *, outlives):
-    """Give the places at which a fault is tried, as name and number of its occurrence: evenly spread over all there are.
+    """Give the places at which a fault is tried, evenly spread over all there are: a name, and which of that name.
 
-    Questions change nothing: of those that are alike the first stands for all, and of those about schemas and tables all
-    are left to TEST_FAULTS.
+    Questions change nothing: of those that are alike the first stands for all, and those about schemas and tables are
+    left to TEST_FAULTS=every.
     """
     n_seen, places = Counter(), []
     for step in steps:
         place = (step.name, n_seen[step.name])
         n_seen[step.name] += 1
         is_alike = step.kind in {"ask", "catalogue"} and place[1] > 0
-        is_left = step.kind == "catalogue" and not N_TRIED
+        is_left = step.kind == "catalogue" and ASKED != "every"
         if fault.concerns(step) and not is_alike and not is_left and (step.is_outlived or not outlives):
             places.append(place)
     n_tried = min(N_TRIED or n_tried, len(places))
@@ -242,9 +250,9 @@ def try_all(bench, arguments, fault, n_tried, *, prepare, outlives=False):
                     assert bench.contents() == undisturbed
                 elif run.code:
                     check_sentence(run)
-            left = bench.contents()
-            for (name, of_whole), (_, of_left) in zip(bench.groups(undisturbed), bench.groups(left), strict=True):
-                assert of_left in (of_whole, {table: [] for table in of_whole}), f"half of {name}"
+                if isinstance(fault, DiskFull):  # what does not fit does not take the rest of the room, too
+                    assert not [file for file in bench.files() if file.suffix != ".npy"]
+            bench.check_whole_or_not_there(undisturbed)
             bench.check_listed()
             run, _ = bench.run(*arguments)
             assert run.code == 0, run.err
@@ -348,3 +356,35 @@ def test_other_servers_may_drop_a_connection_too(bench_on_server, verb, name):
         "worker": (("worker",), before_work),
     }[verb]
     try_all(bench_on_server, arguments, FAULTS[name], 1, prepare=prepare, outlives=verb == "worker")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 80 MB, with an embedded server on it."""
+    mounted = subprocess.run(("mount", "-t", "tmpfs", "-o", "size=80m,mode=700", "tmpfs", tmp_path), check=False)
+    if mounted.returncode:
+        pytest.skip("only root mounts a disk")
+    try:
+        with EmbeddedServer(tmp_path / "data"):
+            yield tmp_path
+    finally:
+        subprocess.run(("umount", tmp_path), check=True)
+
+
+def test_a_disk_that_is_full_for_database_and_store(small_disk):
+    bench = Bench(small_disk, "test_full")
+    ingest, compute = (INGEST, bench.recording), (COMPUTE, "--delay", "0.05")
+    for arguments, prepare in ((ingest, before_ingest), (compute, before_compute)):
+        _, undisturbed = bench.undisturbed(arguments, prepare)
+        prepare(bench)
+        with (small_disk / "filler").open("wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, shutil.disk_usage(small_disk).free)
+        run, _ = bench.run(*arguments)
+        (small_disk / "filler").unlink()
+        check_sentence(run)
+        bench.check_whole_or_not_there(undisturbed)
+        bench.check_listed()
+        run, _ = bench.run(*arguments)
+        assert run.code == 0, run.err
+        assert bench.contents() == undisturbed
+    bench.close()

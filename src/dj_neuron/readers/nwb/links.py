@@ -20,17 +20,18 @@ def refuse_links_outside(file: h5py.File, path: Path) -> None:
     """
     import h5py  # noqa: PLC0415 - optional, and slow to import
 
-    def look(name: str, link: object) -> None:
+    def look(name: str, link: object) -> tuple[str, str] | None:
+        others: list[str] = []
         if isinstance(link, h5py.ExternalLink):
-            raise _outside(path, name, link.filename)
-        if isinstance(link, h5py.HardLink) and isinstance(item := file[name], h5py.Dataset):
+            others = [link.filename]
+        elif isinstance(link, h5py.HardLink) and isinstance(item := file[name], h5py.Dataset):
             others = [source.file_name for source in item.virtual_sources()] if item.is_virtual else []
             others += [source[0] for source in item.external or ()]
-            if elsewhere := [other for other in others if other != "."]:
-                raise _outside(path, name, elsewhere[0])
+        return next(((name, other) for other in others if other != "."), None)
 
-    file.visititems_links(look)
-
-
-def _outside(path: Path, name: str, other: str) -> ReadError:
-    return ReadError(f"{path.name}: {name} is in another file, {other:.80}, expected all of the recording in this one")
+    # what is returned ends the visit; an exception would get lost in HDF5
+    if found := file.visititems_links(look):
+        name, other = found
+        raise ReadError(
+            f"{path.name}: {name} is in another file, {other:.80}, expected all of the recording in this one"
+        )
