@@ -28,6 +28,8 @@ WITH_PEERS = DOCS / "how-to" / "coming-from.md"
 NOT_RUN = {
     ("CONTRIBUTING.md", 1): "developers' tools, which .ci/run runs",
     ("CONTRIBUTING.md", 2): "makes the lock files anew from package registries",
+    ("docs/explanation/faults.md", 1): "hours; test_faults.py takes some of it",
+    ("docs/explanation/faults.md", 2): "hours; test_long_run.py is short",
     ("docs/how-to/choose-a-store.md", 1): "asks for a key; test_stores.py writes such files",
     ("docs/how-to/choose-a-store.md", 3): "needs rclone and two stores; test_stores.py moves one",
     ("docs/how-to/explore.md", 1): "runs until Ctrl+C; test_explorer.py",

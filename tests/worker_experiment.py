@@ -179,9 +179,9 @@ class PostgreSql(_Server):
 SERVERS = {"embedded": Embedded, "mysql": MariaDb, "postgresql": PostgreSql}
 
 
-def make_sessions(n_sessions, n_neurons=3, n_frames=400, shape=(3, 4)):
+def make_sessions(n_sessions, n_neurons=3, n_frames=400, shape=(3, 4), first=1):
     """Small recordings of neurons that follow one block each."""
-    for number in range(1, n_sessions + 1):
+    for number in range(first, first + n_sessions):
         rng = np.random.default_rng(number)
         frames = rng.choice([-1, 1], (n_frames, *shape))
         drive = frames.reshape(n_frames, -1)[:, rng.integers(0, frames[0].size, n_neurons)]

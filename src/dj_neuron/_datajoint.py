@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -64,6 +66,25 @@ def silent() -> Iterator[None]:
         logger.removeFilter(nothing)
 
 
+class _Stderr:
+    """Whatever ``sys.stderr`` is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _keep_stdout_clean() -> None:
+    """Send DataJoint's log to stderr, unless the user has said where it goes."""
+    if "DJ_LOG_STREAM" in os.environ:
+        return
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setStream(_Stderr())
+
+
 with quiet():
     # its own import of its own deprecated module; and a broken datajoint.json, which open_database refuses
     warnings.filterwarnings("ignore", message=r"datajoint\.migrate is deprecated", category=DeprecationWarning)
@@ -71,5 +92,7 @@ with quiet():
     import datajoint as dj
     from datajoint.settings import Config, find_config_file
     from datajoint.settings import config as global_config
+
+_keep_stdout_clean()
 
 __all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet", "silent", "silent_on_native_types"]

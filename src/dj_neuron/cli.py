@@ -523,10 +523,11 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
+        words = " ".join(str(error).split())  # what clients of databases raise has several lines
         if isinstance(error, DjNeuronError | OSError) or is_from_the_database(error):
-            _say(f"Error: {error}")
+            _say(f"Error: {words or type(error).__name__}")
             sys.exit(2)
-        _say(f"Error: {type(error).__name__}: {error}; this is a fault of dj-neuron, --traceback shows where")
+        _say(f"Error: {type(error).__name__}: {words}; this is a fault of dj-neuron, --traceback shows where")
         sys.exit(1)
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 import re
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -308,7 +306,6 @@ def _check_datajoint_configuration() -> None:
 def _connect(address: _Address) -> Any:
     from dj_neuron._datajoint import dj, global_config, logger, quiet  # noqa: PLC0415
 
-    _keep_stdout_clean(logger)
     try:
         with quiet():
             instance = dj.Instance(
@@ -331,25 +328,6 @@ def _connect(address: _Address) -> Any:
     chosen = "loglevel" in global_config.model_fields_set
     logger.setLevel(global_config.loglevel if chosen else logging.WARNING)
     return instance
-
-
-class _Stderr:
-    """Whatever ``sys.stderr`` is at the moment of writing."""
-
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def _keep_stdout_clean(logger: logging.Logger) -> None:
-    """Send DataJoint's log to stderr, unless the user has said where it goes."""
-    if "DJ_LOG_STREAM" in os.environ:
-        return
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            handler.setStream(_Stderr())
 
 
 def _ensure_store(instance: Any, data_dir: Path) -> None:

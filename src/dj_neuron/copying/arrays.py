@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.pipeline import SCHEMA_MODULES
+from dj_neuron.pipeline.store import place_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,6 +74,7 @@ class CopiedArrays:
 
     def _copied(self, reference: dict[str, Any]) -> str:
         path = reference["path"]
+        place_of(self._from.backend, path)  # refuses what leads out of the store
         moved = self._moved(path)
         if not self._to.backend.exists(moved):  # else it is of this copy: movies of the same frames are one object
             sha256, n_bytes = self._stream(path, moved)

@@ -54,7 +54,8 @@ class Reservations:
     def reserve(self, key: Key) -> bool:
         """Reserve a pending key; False if somebody else was quicker."""
         self.settled, self.message = None, ""
-        return bool(self.jobs.reserve(key))
+        # asked again because the answer was lost with the connection, the server says no to what it has done already
+        return bool(self.jobs.reserve(key)) or bool(self.jobs & key & self._mine)
 
     def complete(self, key: Key, duration: float | None = None) -> None:
         """Note that a key is computed."""

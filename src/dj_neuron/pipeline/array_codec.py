@@ -10,7 +10,7 @@ import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import StoreError
-from dj_neuron.pipeline.store import backend_of, in_words, name_of, read
+from dj_neuron.pipeline.store import backend_of, in_words, name_of, read, write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class ArrayCodec(dj.builtin_codecs.NpyCodec):
         }
         backend = backend_of(config, str(store_name))
         with in_words(metadata, reading=False):
-            backend.put_buffer(content, path)
+            write(backend, path, [content])
         return metadata
 
     def decode(

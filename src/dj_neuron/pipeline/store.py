@@ -7,6 +7,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -46,6 +47,19 @@ def folder_of(config: Any, store: str, *parts: str) -> str:
     return "/".join(part for part in (prefix, *parts) if part)
 
 
+def place_of(backend: Any, path: str) -> str:
+    """Give where the file system of a store has an object.
+
+    Raises
+    ------
+    StoreError
+        If the path leads out of the store, as no path does that was written here.
+    """
+    if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        raise StoreError(f"{path!r} leads out of the store {STORE!r}, expected the path of an object in it")
+    return str(backend._full_path(path))
+
+
 def read(backend: Any, metadata: dict[str, Any], sha256: str | None, start: int = 0, end: int | None = None) -> bytes:
     """Read an object, or the bytes from `start` to `end` of it, in one request.
 
@@ -61,8 +75,9 @@ def read(backend: Any, metadata: dict[str, Any], sha256: str | None, start: int 
     StoreError
         If the object is missing, damaged, or cannot be read; the message names table, key and path.
     """
+    place = place_of(backend, metadata["path"])
     with in_words(metadata):
-        content: bytes = backend.fs.cat_file(backend._full_path(metadata["path"]), start=start, end=end)
+        content: bytes = backend.fs.cat_file(place, start=start, end=end)
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise damaged(metadata, "its checksum differs")
     return content

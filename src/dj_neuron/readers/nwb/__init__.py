@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers.nwb.links import refuse_links_outside
 from dj_neuron.readers.nwb.outline import content_of
 from dj_neuron.readers.nwb.sidecar import read_sidecar
 
@@ -48,6 +49,7 @@ class NwbReader:
         """Groups, attributes and values of the file, datasets as headers; and what stands beside it."""
         h5py = _needed("h5py", path)
         with _no_other_errors(path), h5py.File(path, "r") as file:
+            refuse_links_outside(file, path)
             return content_of(file)
 
     def read(self, path: Path) -> Iterator[Session]:
@@ -64,6 +66,8 @@ class NwbReader:
         sidecar = read_sidecar(path)
         with warnings.catch_warnings(record=True) as caught, _no_other_errors(path):
             warnings.simplefilter("always")
+            with importlib.import_module("h5py").File(path, "r") as file:
+                refuse_links_outside(file, path)
             with pynwb.NWBHDF5IO(path, "r", load_namespaces=True) as io:
                 session = session_of(io.read(), path, sidecar, lambda: _sha256(path, sidecar.files), caught)
         yield session
