@@ -181,6 +181,10 @@ CASES = {
         content(claiming(1, (125_000, 10_000))),
         f"20080516_R1.mat: spikes: claims 1250000000 cells or fields, more than its bytes can hold, {OF_WHAT}",
     ),
+    "a name that is none": Case(
+        content(claiming(6, (1, 1)).replace(b"spikes", b"sp\x1b[2J")),
+        f"20080516_R1.mat: variable 1: damaged in its name, {OF_WHAT}",
+    ),
     "300 MB of zeros": Case(
         content(unfolding(300_000_000)),
         f"20080516_R1.mat: variable 1: larger than 256 MiB with those before it, once unfolded, {OF_WHAT}",
