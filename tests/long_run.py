@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -28,6 +29,7 @@ import psutil
 
 import dj_neuron
 from dj_neuron.connection import DelayRange
+from dj_neuron.explorer.server import N_THREADS
 from dj_neuron.export.neurons import export_neurons
 from dj_neuron.export.nwb import export_nwb
 from dj_neuron.export.strfs import export_strfs
@@ -83,17 +85,20 @@ class Explorer:
             body["outputs"] = body["outputs"][0]
         return self._ask("POST", "/_dash-update-component", json.dumps(body))
 
+    def _open(self, path):
+        url = {("url", "pathname"): quote(path), ("url", "search"): ""}
+        page = self._call([("page", "children"), ("shown", "data")], url, {("shown", "data"): None})
+        assert "does not answer" not in page, page[:500]
+
     def read(self, sessions, n_neurons):
         """Open every page about some sessions, also one that is not there."""
         for path in ("/", "/_dash-layout", "/_dash-dependencies"):
             self._ask("GET", path)
         stimulations = [f"WT/2020-01-02/{number}/1" for number in sessions]
         neurons = [f"/neuron/{one}/{i}" for one in stimulations for i in range(1, n_neurons + 1)]
-        for path in ("/", "/pipeline", *(f"/stimulation/{one}" for one in stimulations), *neurons, "/neuron/gone"):
-            pathname = quote(path)
-            url = {("url", "pathname"): pathname, ("url", "search"): ""}
-            page = self._call([("page", "children"), ("shown", "data")], url, {("shown", "data"): None})
-            assert "does not answer" not in page, page[:500]
+        pages = ("/", "/pipeline", *(f"/stimulation/{one}" for one in stimulations), *neurons, "/neuron/gone")
+        with ThreadPoolExecutor(2 * N_THREADS) as readers:  # every thread of the explorer has something to do
+            list(readers.map(self._open, pages))
         self._call([("neurons", "children")], {("url", "search"): "?sort=peak_z"}, {("url", "pathname"): "/"})
         self._call([("progress", "children"), ("diagram", "children")], {("tick", "n_intervals"): 1}, {})
 

@@ -151,8 +151,12 @@ def write(backend: Any, path: str, chunks: Iterable[Any]) -> None:
             backend.fs.mv(backend._full_path(unfinished), backend._full_path(path))
     except BaseException:
         # closing a file of an object store would complete it with what was written so far
-        file.close() if is_file else _discard(file)
-        if is_file and backend.exists(unfinished):
+        if not is_file:
+            _discard(file)
+            raise
+        with suppress(OSError):  # of a full disk, closing says so once more
+            file.close()
+        with suppress(OSError):  # of a disk that has become read-only; then it is an orphan
             backend.remove(unfinished)
         raise
 
