@@ -36,7 +36,8 @@ make_with_uv() {
     shift
     for lock in "$@"; do locks+=(--requirement "$root/$lock"); done
     [ -x "$folder/bin/python" ] || uv venv --quiet --no-project --no-cache --python '>=3.11' "$folder" || return
-    uv pip install --quiet --no-cache --python "$folder/bin/python" --require-hashes "${locks[@]}" || return
+    # compiled now, as pip does: where Python may not write bytecode, every start would take seconds
+    uv pip install --quiet --no-cache --compile-bytecode --python "$folder/bin/python" --require-hashes "${locks[@]}" || return
     uv pip install --quiet --no-cache --python "$folder/bin/python" --no-deps --no-build-isolation --editable "$root"
 }
 
@@ -77,6 +78,7 @@ setup() {
     [ -w "$root" ] || die "cannot write to $root, where .venv belongs"
     [ "$found" != nothing ] || rm -rf -- "$venv"
     make_environment "$venv" "$(lock_of "$wanted")"
+    "$python" -m compileall -q "$root/src" # what is editable nobody compiles
     printf '%s %s\n' "$(state)" "$wanted" >"$stamp"
     say "set up in $venv"
 }
