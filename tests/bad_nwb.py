@@ -181,13 +181,13 @@ CASES = {
     ),
     "frames in other files": Case(
         changed(in_other_files),
-        "retina.nwb: noise: the values of /stimulus/presentation/noise/data are in other files, expected them in this "
-        "one",
+        "retina.nwb: stimulus/presentation/noise/data is in another file, /etc/hostname, expected all of the recording "
+        "in this one",
     ),
     "virtual frames": Case(
         changed(virtual),
-        "retina.nwb: noise: the values of /stimulus/presentation/noise/data are in other files, expected them in this "
-        "one",
+        "retina.nwb: stimulus/presentation/noise/data is in another file, other.h5, expected all of the recording in "
+        "this one",
     ),
     "spikes with NaN": Case(
         replaced("units/spike_times", [0.2, np.nan, 2.25]),

@@ -77,11 +77,18 @@ def served(recorded):
         yield address
 
 
-@pytest.fixture
-def page(browser):
-    """A window; a test fails if its page has an error or asks for anything elsewhere."""
+@pytest.fixture(scope="module")
+def reader(browser):
+    """Somebody who has opened the explorer before: what does not change is kept in the browser."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    window = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(reader):
+    """A window; a test fails if its page has an error or asks for anything elsewhere."""
+    window = reader.new_page()
     faults = []
     window.on("pageerror", lambda error: faults.append(str(error)))
     window.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
@@ -95,7 +102,8 @@ def page(browser):
     )
     window.faults = faults
     yield window
-    context.close()
+    for one in reader.pages:
+        one.close()
     assert faults == []
 
 

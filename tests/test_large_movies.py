@@ -42,14 +42,14 @@ def test_files_that_cannot_be_read_in_slices_are_refused(tmp_path, frames):
         ArrayFile(path)
     np.save(path, frames)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="ends"):
+    with pytest.raises(ValueError, match=r"claims an array .* and holds 83999"):
         ArrayFile(path)
 
 
 def test_a_file_that_becomes_shorter_is_named(on_disk, tmp_path):
     path = tmp_path / "movie.npy"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ReadError, match="frames 400 to 500 are missing"):
+    with pytest.raises(ReadError, match="expected frames 400 to 500 to be there"):
         on_disk[400:500]
 
 

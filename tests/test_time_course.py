@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import measure_time_course
+from dj_neuron.strf.time_course import _parabola
 
 MEASURES = ("time_to_peak_s", "zero_crossing_s", "biphasic_index", "duration_s")
 FINE_S = np.linspace(0, 0.6, 60_001)
@@ -92,6 +93,12 @@ def test_neither_noise_nor_ripples_nor_what_follows_the_spike_is_a_lobe():
     assert measured(values, 1e-4, at_s).polarity == 1  # significant, but a tenth of the peak
     values[:4] = -1
     assert measured(values, 0.05, at_s).polarity == 1
+
+
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=9), st.integers(0, 2**32 - 1))
+def test_the_parabola_is_that_of_least_squares(y, seed):
+    x = np.cumsum(np.random.default_rng(seed).uniform(0.3, 1.7, len(y))) - 2
+    np.testing.assert_allclose(_parabola(x, np.array(y)), np.polyfit(x, y, 2), rtol=1e-6, atol=1e-8)
 
 
 def test_a_monophasic_course_has_no_zero_crossing():

@@ -82,10 +82,10 @@ def _window_shape(n_blocks: int, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _products(movie: Movie, down: int, right: int) -> Movie:
-    """Multiply every block, less its mean or middle, with one of its neighbours."""
+    """Multiply every block, less its mean, with one of its neighbours; of two levels say whether both are the same."""
     values = movie.frames(dtype=np.float32)
-    values = values - (np.mean(movie.levels) if movie.levels else values.mean(axis=0))
+    values = values > np.mean(movie.levels) if movie.levels else values - values.mean(axis=0)
+    multiply = np.equal if movie.levels else np.multiply
     height, width = movie.n_y - down, movie.n_x - abs(right)
     left, other = max(-right, 0), max(right, 0)
-    products = values[:, :height, left : left + width] * values[:, down:, other : other + width]
-    return Movie.from_frames(products)
+    return Movie.from_frames(multiply(values[:, :height, left : left + width], values[:, down:, other : other + width]))

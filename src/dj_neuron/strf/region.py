@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def _finite(z: NDArray[Any]) -> NDArray[np.float32]:
 
 def _threshold(n_points: int) -> float:
     """Height of |z| that noise passes rarely; smoothing at all scales adds about as many independent points again."""
-    return float(norm.isf(_FALSE_ALARMS / (4 * n_points)))
+    return float(-ndtri(_FALSE_ALARMS / (4 * n_points)))
 
 
 def octaves(shape: tuple[int, ...], block_size_um: tuple[float, float]) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf.peak import find_peak
@@ -150,7 +150,7 @@ def judge_significance(
         is_significant = is_causal & (np.abs(z) > (threshold_z * (1 + _ROUNDING))[:, None, None, None])
     n_looked_at = np.count_nonzero(np.isfinite(z) & is_causal, axis=(1, 2, 3))
     with np.errstate(divide="ignore"):  # no deviation at all has p = 1
-        p_value_analytic = -np.expm1(n_looked_at * np.log1p(-2 * stats.norm.sf(observed)))
+        p_value_analytic = -np.expm1(n_looked_at * np.log1p(-2 * ndtr(-observed)))
     return Significance(
         peaks=peaks,
         p_value=p_value,
@@ -173,7 +173,9 @@ def false_discovery_rate(p_value: Floats) -> Floats:
     q_value = np.full_like(p_value, np.nan)
     is_tested = np.isfinite(p_value)
     if is_tested.any():
-        q_value[is_tested] = stats.false_discovery_control(p_value[is_tested])
+        from scipy.stats import false_discovery_control  # noqa: PLC0415 - takes a second to import, at every start
+
+        q_value[is_tested] = false_discovery_control(p_value[is_tested])
     return q_value
 
 
