@@ -88,7 +88,8 @@ run_tests() {
     trap 'rm -rf -- "$scratch"' EXIT
     cd -- "$root"
     say "running the tests"
-    [ $# -gt 0 ] || set -- --numprocesses=auto --dist=loadfile # all tests: on all cores
+    # all tests: on all cores, and one more while others wait for servers and browsers
+    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 
