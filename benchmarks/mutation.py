@@ -1,4 +1,4 @@
-"""Faults put into the numerics, and how many the tests find: .venv/benchmarks/bin/python benchmarks/mutation.py.
+"""Faults put into the numerics, and how many the tests find: python benchmarks/mutation.py, where cosmic-ray 8.7 is.
 
 Cosmic Ray lists every small change of an operator, a comparison, a number or a branch in src/dj_neuron/strf. A
 sample of them, drawn with a seed, is made one at a time in a copy of the checkout, whose tests of that module must
