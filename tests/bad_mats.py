@@ -35,6 +35,15 @@ def changed(path, value):
     return content
 
 
+def text_of_unknown_kind(folder):
+    """Found by fuzzing: it ended SciPy, and Python with it."""
+    path = written(folder, two_recordings())
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"KO (pax6)") - 8, 64496)
+    path.write_bytes(content)
+    return path
+
+
 EXPECTED_ARRAY = "expected a cell array of neurons x recordings"
 BAD = [
     (("spikes",), None, "spikes is missing, expected the variables datainfo, stimulus, spikes"),
@@ -172,6 +181,11 @@ CASES = {
     "MATLAB 7.3": Case(
         content(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n"),
         "20080516_R1.mat: is a MATLAB 7.3 file (HDF5), expected a MATLAB 5 file, as save -v7 writes it",
+    ),
+    "text of an unknown kind": Case(
+        text_of_unknown_kind,
+        "20080516_R1.mat: datainfo: holds text of unknown kind 64496, expected a whole MATLAB 5 file of numbers, text, "
+        "structs and cells",
     ),
     "10 GB of numbers": Case(
         content(claiming(6, (125_000, 10_000))),

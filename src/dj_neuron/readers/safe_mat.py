@@ -36,6 +36,7 @@ _LOOK_BYTES = 512  # of a variable, where its name is looked for
 
 _MATRIX, _COMPRESSED = 14, 15
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
+_TEXT = {1, 2, 3, 4, 16, 17, 18}  # SciPy looks others up beyond the end of its table
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMERIC = range(6, 16)
 _REFUSED = {3: "an object", 5: "a sparse matrix", 16: "a function", 17: "an object or a string of the newer kind"}
@@ -265,6 +266,8 @@ class _Elements:
         kind, _, n_bytes, at = self._tag(at)
         n_values = math.prod(shape)
         if is_text:
+            if kind not in _TEXT:
+                raise _DamagedError(f"holds text of unknown kind {kind}")
             # where there is no text, SciPy still makes as many spaces or lines as are claimed
             is_there = max(n_values, math.prod(shape[:-1])) <= max(n_bytes, 1)
         else:
