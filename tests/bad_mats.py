@@ -37,7 +37,7 @@ def changed(path, value):
 
 def text_of_unknown_kind(folder):
     """Found by fuzzing: it ended SciPy, and Python with it."""
-    path = written(folder, two_recordings())
+    path = written(folder, two_recordings(), compressed=False)
     content = bytearray(path.read_bytes())
     struct.pack_into("<I", content, content.index(b"KO (pax6)") - 8, 64496)
     path.write_bytes(content)
