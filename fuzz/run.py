@@ -43,7 +43,7 @@ def fuzz(name: str, folder: Path, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def run(name: str, seconds: int, memory_mb: int, timeout_s: int, reproduce: Path | None) -> bool:
+def run(name: str, seconds: int, memory_mb: int, timeout_s: int, seed: int, reproduce: Path | None) -> bool:
     """Start the process of a target; tell whether it found nothing."""
     import targets  # noqa: PLC0415
 
@@ -54,7 +54,7 @@ def run(name: str, seconds: int, memory_mb: int, timeout_s: int, reproduce: Path
     FOUND.mkdir(exist_ok=True)
     options = [
         f"-max_total_time={seconds}", f"-rss_limit_mb={memory_mb}", f"-timeout={timeout_s}", "-max_len=65536",
-        f"-artifact_prefix={FOUND}/{name}-", "-print_final_stats=1", "-reload=0",
+        f"-artifact_prefix={FOUND}/{name}-", "-print_final_stats=1", "-reload=0", f"-seed={seed}",
         *([str(reproduce)] if reproduce else [str(grown), str(targets.CORPUS / name)]),
     ]  # fmt: skip
     command = [sys.executable, __file__, "--in-process", name, str(folder), *options]
@@ -86,13 +86,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="for each target (default: 3)")
     parser.add_argument("--memory-mb", type=int, default=1500)
     parser.add_argument("--timeout-s", type=int, default=20, help="for a single input")
+    parser.add_argument("--seed", type=int, default=1, help="of what is tried; 0 draws one (default: 1)")
     parser.add_argument("--reproduce", type=Path, metavar="FILE", help="read this one only")
     given = parser.parse_args()
     unknown = set(given.names) - set(targets.TARGETS)
     if unknown:
         parser.error(f"no target is called {', '.join(sorted(unknown))}, expected {', '.join(targets.TARGETS)}")
     results = [
-        run(name, given.seconds, given.memory_mb, given.timeout_s, given.reproduce)
+        run(name, given.seconds, given.memory_mb, given.timeout_s, given.seed, given.reproduce)
         for name in given.names or targets.TARGETS
     ]
     return 0 if all(results) else 1
