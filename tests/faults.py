@@ -65,10 +65,6 @@ class Fault:
 
     def writing(self, file, content):
         """Go wrong while something is written."""
-        raise self.error()
-
-    def error(self):
-        raise NotImplementedError
 
 
 class Killed(Fault):
@@ -139,6 +135,9 @@ class _StoreFault(Fault):
     code = errno.EIO
 
     def before(self, step, connection):
+        raise self.error()
+
+    def writing(self, file, content):
         raise self.error()
 
     def error(self):
