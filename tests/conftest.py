@@ -26,12 +26,11 @@ import s3fs
 from playwright.sync_api import sync_playwright
 
 import dj_neuron
-from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.pipeline import SCHEMA_MODULES, activate, table_classes
 from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, remove
-from dj_neuron.simulate import write_simulation
+from dj_neuron.simulate import load_layout, write_simulation
 
 # the first example of a test may compile the numerics
 hypothesis.settings.register_profile("dj_neuron", deadline=None)
@@ -53,6 +52,22 @@ def data_dir(tmp_path_factory):
 def small_file(tmp_path_factory):
     """A simulated file of the small layout."""
     return write_simulation(tmp_path_factory.mktemp("small") / "small.pkl", "small")[0]
+
+
+@pytest.fixture(scope="session")
+def brief_layout(tmp_path_factory):
+    """A layout with one stimulation of four neurons: for what draws pictures, which take their time."""
+    stimulation = load_layout("small")[1]["stimulations"][0]
+    layout = [{"subject_name": "WT", "session_date": "2020-03-01", "sample_number": 2, "stimulations": [stimulation]}]
+    file = tmp_path_factory.mktemp("brief") / "brief.json"
+    file.write_text(json.dumps(layout))
+    return file
+
+
+@pytest.fixture(scope="session")
+def brief_file(brief_layout):
+    """A simulated file of the brief layout."""
+    return write_simulation(brief_layout.with_suffix(".pkl"), brief_layout)[0]
 
 
 # Prefixes of empty pipelines by kind of server: making tables takes a second, emptying them a twentieth of one.
@@ -136,14 +151,15 @@ def opened(request, data_dir, prefix, config_file=None):
 def empty(connection, prefix):
     """Delete all rows, with jobs and stored objects."""
     activate(connection, prefix)
-    for table in reversed(list(table_classes())):
-        table().delete_quick()
-        if issubclass(table, dj.Computed):
-            table().jobs.delete_quick()
-    config = connection._config
-    for schema in SCHEMA_MODULES:
-        backend, folder = backend_of(config, STORE), folder_of(config, STORE, f"{prefix}_{schema}")
+    adapter, config = connection.adapter, connection._config
+    names = [table.full_table_name for table in reversed(list(table_classes()))]
+    for schema in (f"{prefix}_{module}" for module in SCHEMA_MODULES):
+        there = [name for name, *_ in connection.query(adapter.list_tables_sql(schema))]
+        names += [adapter.make_full_table_name(schema, name) for name in there if name.startswith("~~")]  # jobs
+        backend, folder = backend_of(config, STORE), folder_of(config, STORE, schema)
         remove(backend, listing(backend, folder))
+    for name in names:
+        connection.query(f"DELETE FROM {name}")  # noqa: S608
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ NOT_RUN = {
     ("docs/how-to/use-a-server.md", 5): "needs a server of that name; test_versions.py has some",
 }
 SETS_UP = {"", "setup", "test", "benchmark", "peers", "docs", "docker"}  # the main job, which test_cli.py runs, is ""
-# What a page takes for granted, besides ret1_data.pkl in the folder and in the tables.
-GIVEN = {"docs/tutorial/first-hour.md": ("my-recording",)}
+# Pages that draw pictures of all there is, which is little for them.
+DRAWING = (ROOT / "README.md", DOCS / "tutorial" / "first-hour.md")
 
 
 @dataclass(frozen=True)
@@ -101,18 +101,26 @@ def to_run(page):
 RUNNABLE = [page for page in PAGES if any(not block.file for block in to_run(page))]
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory, small_file):
-    """The home of a user whose default data folder holds the small file's STRFs and fields, with a running server."""
-    home = tmp_path_factory.mktemp("home")
+def home_with(file, home):
+    """Make the home of a user whose default data folder holds a file's STRFs and fields, with a running server."""
     commands = home / "bin"
     commands.mkdir()
     executable = Path(sys.executable).parent / "dj-neuron"
     (commands / "dj-neuron").write_text(f'#!/bin/sh\nexec "{executable}" "$@"\n')
     (commands / "dj-neuron").chmod(0o755)
     with EmbeddedServer(home / "share" / "dj-neuron"):
-        subprocess.run([commands / "dj-neuron", "build", small_file], env=environment(home), check=True)
+        subprocess.run([commands / "dj-neuron", "build", file], env=environment(home), check=True)
         yield home
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory, small_file):
+    yield from home_with(small_file, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def brief_home(tmp_path_factory, brief_file):
+    yield from home_with(brief_file, tmp_path_factory.mktemp("home"))
 
 
 def environment(home):
@@ -121,16 +129,16 @@ def environment(home):
 
 
 @pytest.fixture
-def folder(tmp_path, small_file):
-    """Where a reader types: with the file, and with pkg.sh."""
+def folder(tmp_path):
+    """Where a reader types, with pkg.sh."""
     (tmp_path / ".git").mkdir()  # DataJoint looks no further for a configuration
-    (tmp_path / "ret1_data.pkl").symlink_to(small_file)
     skipped = "|".join(f'"{verb}"' for verb in sorted(SETS_UP))
     (tmp_path / "pkg.sh").write_text(f'case "${{1:-}}" in {skipped}) ;; *) exec dj-neuron "$@" ;; esac\n')
     return tmp_path
 
 
-def run_page(page, folder, home, python=sys.executable, options=("-W", "error")):
+def run_page(page, folder, home, file, python=sys.executable, options=("-W", "error")):
+    (folder / "ret1_data.pkl").symlink_to(file)
     blocks = list(to_run(page))
     (folder / "blocks.json").write_text(json.dumps([asdict(block) for block in blocks]))
     command = [python, *options, ROOT / "tests" / "run_page.py", "blocks.json", "outputs.json"]
@@ -150,16 +158,21 @@ def assert_same(printed, block):
     assert [float(value) for value in ours[1::2]] == approximately, f"{block.place} prints\n{printed}"
 
 
-@pytest.mark.parametrize("page", [page for page in RUNNABLE if page != WITH_PEERS], ids=name)
+@pytest.mark.parametrize("page", [page for page in RUNNABLE if page not in (*DRAWING, WITH_PEERS)], ids=name)
 def test_what_a_page_shows_runs(page, folder, home, small_file):
-    for given in GIVEN.get(name(page), ()):
-        write_recording_folder(next(read_sessions(small_file)), folder / given)
-    run_page(page, folder, home)
+    run_page(page, folder, home, small_file)
+
+
+@pytest.mark.parametrize("page", DRAWING, ids=name)
+def test_what_a_page_shows_is_drawn(page, folder, brief_home, brief_file):
+    write_recording_folder(next(read_sessions(brief_file)), folder / "my-recording")
+    run_page(page, folder, brief_home, brief_file)
+    assert (folder / "pictures" / "report.html").stat().st_size > 1e5
 
 
 @pytest.mark.skipif(not PEERS.exists(), reason="bash pkg.sh peers installs pyret, RFEst and pynapple")
-def test_the_same_by_other_packages(folder, home):
-    run_page(WITH_PEERS, folder, home, PEERS, options=())  # their warnings are their own
+def test_the_same_by_other_packages(folder, home, small_file):
+    run_page(WITH_PEERS, folder, home, small_file, PEERS, options=())  # their warnings are their own
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -99,8 +99,13 @@ def _compute_options(command: Any) -> Any:
     return command
 
 
+_LAYOUT = click.option(
+    "--layout", default="ret1", show_default=True, help='"ret1", "small", or a JSON file of that form.'
+)
+
+
 @cli.command()
-@click.option("--layout", type=click.Choice(["ret1", "small"]), default="ret1", show_default=True)
+@_LAYOUT
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated retina.")
 @click.option("--out", type=_FILE, help="Folder for the pictures.  [default: DATA_DIR/demo/figures]")
 @click.pass_obj
@@ -140,7 +145,7 @@ and with a recording of your own, in a data folder of its own:
 
 @cli.command()
 @click.argument("file", type=_FILE)
-@click.option("--layout", default="ret1", show_default=True, help='"ret1", "small", or a JSON file of that form.')
+@_LAYOUT
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same spikes.")
 def simulate(file: Path, layout: str, seed: int) -> None:
     """Write a ret-1 file of simulated neurons, and their receptive fields beside it."""

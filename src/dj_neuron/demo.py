@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,10 @@ from dj_neuron.strf import find_centre, find_peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dj_neuron.connection import Pipeline
     from dj_neuron.contracts import ReceptiveFieldResult, Strf
     from dj_neuron.simulate import KnownNeuron
-
-_FILE_NAME = "simulated_{layout}.pkl"
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class FieldCheck:
 def run(
     pipeline: Pipeline,
     *,
-    layout: str = "ret1",
+    layout: str | Path = "ret1",
     seed: int = 1,
     figures_dir: Path | None = None,
     say: Callable[[str], None],
@@ -92,7 +90,7 @@ def run(
     """
     started = time.perf_counter()
     folder = pipeline.database.data_dir / "demo"
-    file = folder / _FILE_NAME.format(layout=layout)
+    file = folder / _file_name(layout)
     figures_dir = figures_dir or folder / "figures"
     _start_from(pipeline, file.name, say)
 
@@ -127,6 +125,10 @@ def run(
         fields=sum(checked, FieldCheck()),
         duration_s=time.perf_counter() - started,
     )
+
+
+def _file_name(layout: str | Path) -> str:
+    return f"simulated_{Path(layout).stem}.pkl"
 
 
 def check_field(field: ReceptiveFieldResult, known: KnownNeuron) -> FieldCheck:
@@ -176,7 +178,7 @@ def _distance(place_um: Any, known: KnownNeuron, shape: tuple[int, ...]) -> floa
 def _start_from(pipeline: Pipeline, file_name: str, say: Callable[[str], None]) -> None:
     """Leave an earlier demo of the same layout as it is, clear one of another, refuse anything else."""
     sources = set(pipeline.experiment.Session().to_arrays("source_file"))
-    others = sorted(sources - {_FILE_NAME.format(layout=layout) for layout in LAYOUTS})
+    others = sorted(sources - {file_name, *map(_file_name, LAYOUTS)})
     if others:
         raise PipelineError(
             f"{pipeline.database.description} holds sessions from {others[0]}, which the demo would mix with "

@@ -73,9 +73,13 @@ def upgrade(connection: Any, prefix: str) -> Iterator[str]:
 def table_classes() -> Iterator[Any]:
     """Give the class of every table, parents before children."""
     for module in SCHEMA_MODULES.values():
-        for table, _ in module.schema.declare_list:
-            yield table
-            yield from (part for part in vars(table).values() if isinstance(part, type) and issubclass(part, dj.Part))
+        yield from _with_parts(module.schema)
+
+
+def _with_parts(schema: Any) -> Iterator[Any]:
+    for table, _ in schema.declare_list:
+        yield table
+        yield from (part for part in vars(table).values() if isinstance(part, type) and issubclass(part, dj.Part))
 
 
 def _make_job_tables() -> None:
@@ -97,10 +101,19 @@ def _create_schemas(connection: Any, prefix: str) -> None:
 
 def _bind(connection: Any, prefix: str) -> None:
     for name, module in SCHEMA_MODULES.items():
-        schema = module.schema
-        if schema.connection is not connection or schema.database != f"{prefix}_{name}":
+        schema, database = module.schema, f"{prefix}_{name}"
+        if schema.connection is not connection or schema.database != database:
+            # DataJoint asks for every column of all tables, to mend them, if it may make any
+            schema.create_tables = None if _lacks_tables(connection, schema, database) else False
             schema.database, schema.connection = None, None
-            schema.activate(f"{prefix}_{name}", connection=connection)
+            schema.activate(database, connection=connection)
+
+
+def _lacks_tables(connection: Any, schema: Any, database: str) -> bool:
+    if not connection.query(connection.adapter.schema_exists_sql(database)).rowcount:
+        return True
+    there = {name for name, *_ in connection.query(connection.adapter.list_tables_sql(database))}
+    return any(table.table_name not in there for table in _with_parts(schema))
 
 
 def drop(connection: Any, prefix: str) -> None:
