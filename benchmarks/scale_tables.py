@@ -33,9 +33,8 @@ RANDOM = {
     "peak_z": "(random() - 0.4) * 30",
     "peak_delay_s": "random() * 0.2",
     "noise_z": "3 + random()",
-    "p_value": "random()",
-    "q_value": "random()",
-    "n_significant": "cast(floor(greatest(0, random() * 40 - 12)) as int)",
+    "p_value_field": "random()",
+    "q_value_field": "random()",
     "polarity": "cast(sign(random() - 0.5) as int)",
     "centre_x_um": "random() * 1600",
     "centre_y_um": "random() * 1200",
@@ -213,10 +212,10 @@ def explorer_queries():
                 query, offset=last
             )
     for words, changes in {
-        "significant": {"ranges": {"n_significant": (1, None)}},
+        "significant": {"ranges": {"p_value_field": (None, 0.05)}},
         "ON": {"ranges": {"polarity": (1, 1)}},
         "significant and ON by -peak_z": {
-            "ranges": {"n_significant": (1, None), "polarity": (1, 1)},
+            "ranges": {"p_value_field": (None, 0.05), "polarity": (1, 1)},
             "sort_by": "peak_z",
             "descending": True,
         },

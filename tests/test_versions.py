@@ -71,7 +71,7 @@ def test_older_tables_are_refused_upgraded_and_computed(older):
     assert steps == [
         "Judgement has new columns; 4 row(s) of Significance were removed: compute again",
         "Score has new columns; 4 row(s) of Prediction were removed: compute again",
-        "4 column(s) keep checksums of arrays stored from now on; 12 index(es) were added",
+        "4 column(s) keep checksums of arrays stored from now on; 11 index(es) were added",
     ]
     assert upgrade(older) == []
     with connect(*older) as pipeline:
@@ -114,6 +114,25 @@ def test_tables_after_an_upgrade_are_those_of_a_new_pipeline(older, prefix):
     with connect(folder, config, f"{prefix}_new") as pipeline:
         assert upgraded == {table.__name__: described(table) for table in tables.table_classes()}
         tables.drop(pipeline.database.connection, f"{prefix}_new")
+
+
+def test_tables_of_version_2_are_indexed_by_fields(pipeline):
+    connection, prefix = pipeline.database.connection, pipeline.database.prefix
+    judgement = tables.receptive_field.Significance.Judgement
+    is_mysql = connection.adapter.backend == "mysql"
+
+    def names():
+        found = connection.query(versions._INDEX_NAMES[connection.adapter.backend], args=(judgement.database,))
+        return {name for name, *_ in found if "p_value" in name or "q_value" in name}
+
+    assert len(names()) == 2
+    for name in names():
+        place = f" ON {judgement.full_table_name}" if is_mysql else ""
+        index = name if is_mysql else f'"{judgement.database}"."{name}"'
+        connection.query(f"DROP INDEX {index}{place}")
+    versions.record(connection, prefix, 2)
+    assert list(tables.upgrade(connection, prefix)) == ["2 index(es) were added"]
+    assert len(names()) == 2
 
 
 def described(table):

@@ -28,8 +28,8 @@ _POLARITY = {1.0: "ON", -1.0: "OFF"}
 _MEASURES = (
     ("spikes", "n_spikes", "", 1.0),
     ("peak z", "peak_z", "", 1.0),
-    ("p", "p_value", "", 1.0),
-    ("q", "q_value", "", 1.0),
+    ("p", "p_value_field", "", 1.0),
+    ("q", "q_value_field", "", 1.0),
     ("centre x", "centre_x_um", "µm", 1.0),
     ("centre y", "centre_y_um", "µm", 1.0),
     ("σ major", "sigma_major_um", "µm", 1.0),

@@ -66,7 +66,7 @@ def describe_mosaic(fields: Sequence[ReceptiveFieldResult]) -> str:
 
 def describe_overview(fields: Sequence[ReceptiveFieldResult]) -> str:
     """Discoveries, and medians of ON and OFF fields."""
-    q_values = np.array([measure(field, "q_value") for field in fields])
+    q_values = np.array([measure(field, "q_value_field") for field in fields])
     parts = [f"q is at most 0.05 for {np.count_nonzero(q_values <= 0.05)} of {neurons_text(len(fields))}"]
     for polarity, name in POLARITY.items():
         own = [field for field in fields if polarity_of(field) == polarity]

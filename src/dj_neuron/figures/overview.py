@@ -28,8 +28,8 @@ _PLOT_IN = (2.1, 2.3)
 
 def draw_p_values(fields: Sequence[ReceptiveFieldResult], ax: Axes) -> Axes:
     """Draw the histogram of p, beside what it would be if no neuron had a field, and say how many are discoveries."""
-    p_values = np.array([measure(field, "p_value") for field in fields])
-    q_values = np.array([measure(field, "q_value") for field in fields])
+    p_values = np.array([measure(field, "p_value_field") for field in fields])
+    q_values = np.array([measure(field, "q_value_field") for field in fields])
     tested = p_values[np.isfinite(p_values)]
     style.clean_axes(ax)
     style.label_axes(ax, x="p value", y="neurons")

@@ -79,9 +79,8 @@ class Significance(dj.Computed):
         significant               : <blob>     # which do: bits of (n_delays, n_y, n_x), row by row
         null_maxima               : <blob>     # largest absolute z under each shift, (n_shifts_made,)
         significance_reason = ""  : varchar(500)    # why p_value or threshold_z is null
-        index (p_value, strf_params_id, significance_params_id, {NEURON_KEY})
-        index (q_value, strf_params_id, significance_params_id, {NEURON_KEY})
-        index (n_significant, strf_params_id, significance_params_id, {NEURON_KEY})
+        index (p_value_field, strf_params_id, significance_params_id, {NEURON_KEY})
+        index (q_value_field, strf_params_id, significance_params_id, {NEURON_KEY})
         """
 
     @property

@@ -157,6 +157,12 @@ def _rename_array_codec(table: Any) -> int:
     return len(old)
 
 
+def _indexes_of_fields() -> Iterator[str]:
+    """Index the tests for fields of any size, which the table of neurons is sorted by now."""
+    if n_indexes := _add_indexes(receptive_field.Significance.Judgement):
+        yield f"{n_indexes} index(es) were added"
+
+
 def _add_indexes(table: Any) -> int:
     """Add the indexes of a definition that are not there yet; give how many."""
     connection = table().connection
@@ -184,5 +190,9 @@ _INDEX_NAMES = {
     "mysql": "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = %s",
 }
 
-MIGRATIONS = (Migration(1, _fields_of_any_size), Migration(2, _checksums_and_indexes))
+MIGRATIONS = (
+    Migration(1, _fields_of_any_size),
+    Migration(2, _checksums_and_indexes),
+    Migration(3, _indexes_of_fields),
+)
 PRESENT = MIGRATIONS[-1].version

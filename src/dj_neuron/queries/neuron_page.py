@@ -24,14 +24,14 @@ _SOURCES = {
     "n_spikes": "train",
     "source_label": "neuron",
     **dict.fromkeys(("peak_z", "peak_delay_s"), "strf"),
-    **dict.fromkeys(("p_value", "q_value", "n_significant"), "judgement"),
+    **dict.fromkeys(("p_value_field", "q_value_field"), "judgement"),
     **dict.fromkeys(("polarity", "centre_x_um", "centre_y_um", "sigma_major_um", "time_to_peak_s"), "field"),
     "test_correlation": "score",
 }
 PAGE_COLUMNS = tuple(_SOURCES)
 # those that an index sorts: the tables' definitions have one for each
 SORT_COLUMNS = (
-    *("neuron_id", "n_spikes", "peak_z", "p_value", "q_value", "n_significant", "polarity"),
+    *("neuron_id", "n_spikes", "peak_z", "p_value_field", "q_value_field", "polarity"),
     *("centre_x_um", "centre_y_um", "sigma_major_um", "time_to_peak_s", "test_correlation"),
 )
 _TEXTS = frozenset({"subject_name", "session_date", "source_label"})

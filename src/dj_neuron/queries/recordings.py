@@ -59,11 +59,12 @@ class SessionInfo:
 
 
 def totals(parameters: ParameterIds) -> dict[str, int]:
-    """Count sessions, stimulations, neurons, spikes, and tests by these parameters that found anything."""
+    """Count sessions, stimulations, neurons, spikes, and receptive fields beyond chance by these parameters."""
     params = {name: getattr(parameters, name) for name in ("strf_params_id", "significance_params_id")}
-    found = receptive_field.Significance.Judgement() & params & "n_significant > 0"
-    where = found.where_clause()
-    counted = f"SELECT COUNT(*) FROM {found.full_table_name}{where}"
+    found = receptive_field.Significance.Judgement() & params
+    chosen = receptive_field.SignificanceParams() & params
+    alpha = f"SELECT alpha FROM {chosen.full_table_name}{chosen.where_clause()}"
+    counted = f"SELECT COUNT(*) FROM {found.full_table_name}{found.where_clause()} AND p_value_field <= ({alpha})"
     return {
         "sessions": n_rows(experiment.Session()),
         "stimulations": n_rows(experiment.Stimulation()),

@@ -55,8 +55,8 @@ def _polarity(value: Any) -> str:
 COLUMNS = (
     Column("n_spikes", "Spikes", _decimals(0), meaning="during the stimulation"),
     Column("peak_z", "Peak z", _decimals(1), meaning="where the STRF stands out most, in standard errors"),
-    Column("p_value", "p", chance_text, meaning="chance of such a peak without an effect"),
-    Column("q_value", "q", chance_text, meaning="false discovery rate over the neurons of the stimulation"),
+    Column("p_value_field", "p", chance_text, meaning="chance of such a field, of any size, without an effect"),
+    Column("q_value_field", "q", chance_text, meaning="false discovery rate over the neurons of the stimulation"),
     Column("polarity", "Polarity", _polarity, meaning="ON or OFF"),
     Column("centre_x_um", "x", _decimals(0), "µm", meaning="centre, from the left of the screen"),
     Column("centre_y_um", "y", _decimals(0), "µm", meaning="centre, from the top of the screen"),
@@ -64,12 +64,10 @@ COLUMNS = (
     Column("time_to_peak_s", "Peak at", _decimals(0, 1e3), "ms", 1e3, "time from the peak to the spike"),
     Column("test_correlation", "Test r", _decimals(2), meaning="correlation of prediction and held-out counts"),
 )
-RANGES = {column.name: column for column in COLUMNS} | {
-    "n_significant": Column("n_significant", "Significant blocks", _decimals(0)),
-}
+RANGES = {column.name: column for column in COLUMNS}
 VALUES = frozenset({"sort", "page", "label", *RANGES})
-_ASCENDING_FIRST = {"neuron_id", "p_value", "q_value"}
-_PRESETS = (("Significant", "n_significant", "1.."), ("ON", "polarity", "1..1"), ("OFF", "polarity", "-1..-1"))
+_ASCENDING_FIRST = {"neuron_id", "p_value_field", "q_value_field"}
+_PRESETS = (("Significant", "p_value_field", "..0.05"), ("ON", "polarity", "1..1"), ("OFF", "polarity", "-1..-1"))
 
 
 def register(app: Dash) -> None:

@@ -72,8 +72,8 @@ def neuron_row(train: SpikeTrain, field: ReceptiveFieldResult | None, peak_z: fl
         cells = [
             f"{train.n_spikes:,}",
             measure_text(field, "peak_z"),
-            measure_text(field, "p_value"),
-            measure_text(field, "q_value"),
+            measure_text(field, "p_value_field"),
+            measure_text(field, "q_value_field"),
             POLARITY.get(polarity, UNKNOWN),
             *(measure_text(field, name) for name in ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um")),
             measure_text(field, "time_to_peak_s", 1e3),
