@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from dj_neuron.strf._vectors import inner
 
-@njit(nogil=True)
+
+@inner
 def _first_at(times_s: Any, first: Any, last: Any, delay_s: Any, shift_s: Any, edge_s: Any) -> Any:
     """Find the first of the spikes ``first`` to ``last`` of which ``time - delay + shift`` has reached `edge_s`."""
     while first < last:
@@ -18,7 +20,7 @@ def _first_at(times_s: Any, first: Any, last: Any, delay_s: Any, shift_s: Any, e
     return first
 
 
-@njit(nogil=True)
+@inner
 def _fill_regular(
     times_s: Any, delay_s: Any, shift_s: Any, starts_s: Any, ends_s: Any, rate_hz: Any, begin: Any, frames: Any
 ) -> None:
@@ -37,7 +39,7 @@ def _fill_regular(
             frames[spike] = frame + int(ends_s[frame] <= seen_s) - int(starts_s[frame] > seen_s) - begin
 
 
-@njit(nogil=True)
+@inner
 def _fill_measured(
     times_s: Any,
     delay_s: Any,

@@ -15,15 +15,17 @@ from numba import njit
 from dj_neuron.strf._vectors import (
     LINE,
     N_WORDS,
+    add_16_frames,
+    add_64_frames,
     add_plane,
     and_bits,
+    fill,
+    highest,
+    inner,
     lines,
     load_bits,
-    load_frame_bits,
-    majority,
     no_bits,
     no_counts,
-    odd,
     store_bits,
     store_counts,
     xor_bits,
@@ -35,32 +37,6 @@ SPAN = 4096  # frames of a tile that are worked on together: 256 KiB, which stay
 WHOLE = 64  # frames that are added up in registers before anything is carried into memory
 MIN_PLANES = 7
 _IN_REGISTERS = 6  # planes that these frames fill
-
-
-@njit(inline="always")
-def _add(a: Any, b: Any, c: Any) -> Any:
-    """Add three bits of equal weight in every lane: a sum of that weight, a carry of twice that."""
-    return odd(a, b, c), majority(a, b, c)
-
-
-@njit(inline="always")
-def _add_4(tile: Any, frames: Any, k: Any, ones: Any, twos: Any) -> Any:
-    ones, a = _add(ones, load_frame_bits(tile, frames, k, 0), load_frame_bits(tile, frames, k + 1, 0))
-    ones, b = _add(ones, load_frame_bits(tile, frames, k + 2, 0), load_frame_bits(tile, frames, k + 3, 0))
-    twos, carry = _add(twos, a, b)
-    return ones, twos, carry
-
-
-@njit(inline="always")
-def _add_16(tile: Any, frames: Any, k: Any, ones: Any, twos: Any, fours: Any, eights: Any) -> Any:
-    ones, twos, a = _add_4(tile, frames, k, ones, twos)
-    ones, twos, b = _add_4(tile, frames, k + 4, ones, twos)
-    fours, c = _add(fours, a, b)
-    ones, twos, a = _add_4(tile, frames, k + 8, ones, twos)
-    ones, twos, b = _add_4(tile, frames, k + 12, ones, twos)
-    fours, d = _add(fours, a, b)
-    eights, carry = _add(eights, c, d)
-    return ones, twos, fours, eights, carry
 
 
 @njit(inline="always")
@@ -76,20 +52,16 @@ def _ripple(planes: Any, offset: Any, carry: Any, count: Any) -> Any:
         count >>= 1
 
 
-@njit(nogil=True)
+@inner
 def _count_span(tile: Any, frames: Any, first: Any, last: Any, planes: Any, offset: Any, n_before: Any) -> None:
     """Add frames ``first`` to ``last``, a multiple of 64 of them, to a row that holds `n_before`."""
     ones, twos = load_bits(planes, offset), load_bits(planes, offset + LINE)
     fours, eights = load_bits(planes, offset + 2 * LINE), load_bits(planes, offset + 3 * LINE)
     sixteens, thirtytwos = load_bits(planes, offset + 4 * LINE), load_bits(planes, offset + 5 * LINE)
     for k in range(first, last, 64):
-        ones, twos, fours, eights, a = _add_16(tile, frames, k, ones, twos, fours, eights)
-        ones, twos, fours, eights, b = _add_16(tile, frames, k + 16, ones, twos, fours, eights)
-        sixteens, c = _add(sixteens, a, b)
-        ones, twos, fours, eights, a = _add_16(tile, frames, k + 32, ones, twos, fours, eights)
-        ones, twos, fours, eights, b = _add_16(tile, frames, k + 48, ones, twos, fours, eights)
-        sixteens, d = _add(sixteens, a, b)
-        thirtytwos, carry = _add(thirtytwos, c, d)
+        ones, twos, fours, eights, sixteens, thirtytwos, carry = add_64_frames(
+            tile, frames, k, (ones, twos, fours, eights, sixteens, thirtytwos)
+        )
         _ripple(planes, offset + _IN_REGISTERS * LINE, carry, (n_before + k - first) // 64)
     store_bits(planes, offset, ones)
     store_bits(planes, offset + LINE, twos)
@@ -99,13 +71,13 @@ def _count_span(tile: Any, frames: Any, first: Any, last: Any, planes: Any, offs
     store_bits(planes, offset + 5 * LINE, thirtytwos)
 
 
-@njit(nogil=True)
+@inner
 def _count_rest(tile: Any, frames: Any, first: Any, last: Any, planes: Any, offset: Any, n_before: Any) -> None:
     """Add the last frames of a row, a multiple of 16 of them."""
     ones, twos = load_bits(planes, offset), load_bits(planes, offset + LINE)
     fours, eights = load_bits(planes, offset + 2 * LINE), load_bits(planes, offset + 3 * LINE)
     for k in range(first, last, 16):
-        ones, twos, fours, eights, carry = _add_16(tile, frames, k, ones, twos, fours, eights)
+        ones, twos, fours, eights, carry = add_16_frames(tile, frames, k, (ones, twos, fours, eights))
         _ripple(planes, offset + 4 * LINE, carry, (n_before + k - first) // 16)
     store_bits(planes, offset, ones)
     store_bits(planes, offset + LINE, twos)
@@ -113,7 +85,7 @@ def _count_rest(tile: Any, frames: Any, first: Any, last: Any, planes: Any, offs
     store_bits(planes, offset + 3 * LINE, eights)
 
 
-@njit(nogil=True)
+@inner
 def _cut_tile(data: Any, first_byte: Any, tile: Any) -> None:
     """Copy 64 bytes of every packed frame together; what the frames do not have is 0."""
     n_frames, n_bytes = data.shape
@@ -121,7 +93,7 @@ def _cut_tile(data: Any, first_byte: Any, tile: Any) -> None:
         for frame in range(n_frames):
             store_bits(tile, frame * LINE, load_bits(data, frame * n_bytes + first_byte))
     else:
-        tile[:] = 0
+        fill(tile, np.uint64(0))
         single = tile.view(np.uint8)
         for frame in range(n_frames):
             for byte in range(n_bytes - first_byte):
@@ -137,7 +109,7 @@ def _bit_length(number: Any) -> Any:
     return n_bits
 
 
-@njit(nogil=True)
+@inner
 def _read_row(planes: Any, first_word: Any, n_planes: Any, wide: Any, begins: Any, counts: Any) -> None:
     """Put the counters of a row together from their bits, and add them to the counts there are unless it `begins`."""
     n_blocks = counts.size
@@ -194,7 +166,7 @@ def count_bits(
     n_frames, n_bytes = data.shape
     n_rows, n_cuts = cuts.shape
     n_blocks = whole.size
-    stride = max(MIN_PLANES, _bit_length(sizes.max()) + 1)
+    stride = max(MIN_PLANES, _bit_length(highest(sizes)) + 1)
     # fresh memory costs more than counting: one tile and one set of planes serve for all the work
     tile = lines((n_frames + 1) * LINE).view(np.uint64)
     planes = np.empty((n_rows + n_shares - 1) // n_shares * stride * N_WORDS, np.uint64)
@@ -203,7 +175,7 @@ def count_bits(
         number, share = piece // n_shares, piece % n_shares
         first_row, last_row = n_rows * share // n_shares, n_rows * (share + 1) // n_shares
         _cut_tile(data, number * LINE, tile)
-        planes[:] = 0
+        fill(planes, np.uint64(0))
         for span in range(n_cuts - 1):
             for row in range(first_row, last_row):
                 first, last = cuts[row, span], cuts[row, span + 1]

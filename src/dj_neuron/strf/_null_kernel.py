@@ -18,12 +18,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from dj_neuron.strf._bit_kernel import WHOLE, _add, _count_rest, _count_span, _cut_tile
+from dj_neuron.strf._bit_kernel import WHOLE, _count_rest, _count_span, _cut_tile
 from dj_neuron.strf._vectors import (
     LINE,
     N_WORDS,
+    add_bits,
     add_plane,
     and_bits,
+    fill,
+    highest,
+    inner,
     lines,
     load_bits,
     no_bits,
@@ -38,9 +42,10 @@ from dj_neuron.strf.alignment import PADDING
 __all__ = ["TILE_BLOCKS", "largest_deviations"]
 
 TILE_BLOCKS = 8 * LINE
+_NOTHING = np.iinfo(np.int64).min
 
 
-@njit(nogil=True)
+@inner
 def _rotate(row: Any, shift: Any, n_frames: Any, rotated: Any) -> None:
     """Write the frames of a row `shift` later on the circle, ascending, and fill up with the empty frame."""
     n_kept = np.searchsorted(row, np.uint32(n_frames - shift))
@@ -53,18 +58,19 @@ def _rotate(row: Any, shift: Any, n_frames: Any, rotated: Any) -> None:
         rest[k] = n_frames
 
 
-@njit(nogil=True)
+@inner
 def _add_rotated(tile: Any, row: Any, shift: Any, n_frames: Any, rotated: Any, planes: Any, n_before: Any) -> None:
     """Add the frames of a row, rotated, to planes that hold `n_before`."""
     n_whole, n_padded = row.size // WHOLE * WHOLE, (row.size + PADDING - 1) // PADDING * PADDING
     _rotate(row, shift % n_frames, n_frames, rotated[:n_padded])
+    begin = np.int64(0)  # numba would compile all of it once more for a literal 0
     if n_whole:
-        _count_span(tile, rotated, 0, n_whole, planes, 0, n_before)
+        _count_span(tile, rotated, begin, n_whole, planes, begin, n_before)
     if n_padded > n_whole:
-        _count_rest(tile, rotated, n_whole, n_padded, planes, 0, n_before + n_whole)
+        _count_rest(tile, rotated, n_whole, n_padded, planes, begin, n_before + n_whole)
 
 
-@njit(nogil=True)
+@inner
 def _write_complement(expected: Any, n_planes: Any, planes: Any) -> None:
     """Write the complement of every block's nearest whole number to a row of planes."""
     numbers = np.rint(expected).astype(np.int64)
@@ -76,7 +82,7 @@ def _write_complement(expected: Any, n_planes: Any, planes: Any) -> None:
             planes[plane * N_WORDS + word] = bits
 
 
-@njit(nogil=True)
+@inner
 def _may_reach(planes: Any, complement: Any, n_planes: Any, bound: Any, ones: Any, words: Any) -> Any:
     """Tell whether any count differs from the expected one by `bound` or, where it is less, by more than `bound`.
 
@@ -86,7 +92,7 @@ def _may_reach(planes: Any, complement: Any, n_planes: Any, bound: Any, ones: An
     all_set = load_bits(ones, 0)
     carry, above, below, sign = all_set, all_set, all_set, no_bits()
     for plane in range(n_planes):
-        sign, carry = _add(load_bits(planes, plane * LINE), load_bits(complement, plane * LINE), carry)
+        sign, carry = add_bits(load_bits(planes, plane * LINE), load_bits(complement, plane * LINE), carry)
         if plane < n_planes - 1:
             opposite = xor_bits(sign, all_set)
             if (bound >> plane) & 1:
@@ -100,7 +106,7 @@ def _may_reach(planes: Any, complement: Any, n_planes: Any, bound: Any, ones: An
     return reached != 0
 
 
-@njit(nogil=True)
+@inner
 def _read_counts(planes: Any, n_planes: Any, counts: Any) -> None:
     """Put 512 counters together from their bits."""
     for word in range(N_WORDS):
@@ -111,7 +117,7 @@ def _read_counts(planes: Any, n_planes: Any, counts: Any) -> None:
         store_counts(counts, 256 * word, gathered)
 
 
-@njit(nogil=True)
+@inner
 def _largest(counts: Any, expected: Any, weight: Any, deviations: Any) -> Any:
     """Give the largest weighted deviation; the loops are such that LLVM finds vectors in them."""
     for block in range(TILE_BLOCKS):
@@ -123,7 +129,7 @@ def _largest(counts: Any, expected: Any, weight: Any, deviations: Any) -> Any:
     return deviations[0]
 
 
-@njit(nogil=True)
+@inner
 def _bound(largest: Any, root: Any, highest_weight: Any) -> Any:
     """Give a whole number that deviations from the rounded expectation must reach, or they beat nothing.
 
@@ -132,7 +138,7 @@ def _bound(largest: Any, root: Any, highest_weight: Any) -> Any:
     return max(0, int(np.floor(largest * root / highest_weight - 0.5)) - 1)
 
 
-@njit(nogil=True)
+@inner
 def _search_neuron(
     tile: Any,
     n_frames: Any,
@@ -149,16 +155,19 @@ def _search_neuron(
     largest: Any,
 ) -> None:
     """Raise the largest deviation of one neuron, for every shift, to that of one tile."""
-    n_rows, highest_weight, row_bytes = lags.size, weight.max(), n_planes * LINE
-    n_slots = lags.max() - lags.min() + 1
-    cores, in_slot = lines(n_slots * row_bytes).view(np.uint64), np.full(n_slots, np.iinfo(np.int64).min)
+    n_rows, highest_weight, row_bytes = lags.size, highest(weight), n_planes * LINE
+    n_slots = highest(lags) - lags.min() + 1
+    cores, in_slot = lines(n_slots * row_bytes).view(np.uint64), np.empty(n_slots, np.int64)
+    fill(in_slot, _NOTHING)
     planes, complement = lines(row_bytes).view(np.uint64), lines(n_rows * row_bytes).view(np.uint64)
-    rotated = np.empty(max(core.size, n_own.max()) + PADDING, np.uint32)
+    rotated = np.empty(max(core.size, highest(n_own)) + PADDING, np.uint32)
     expected = np.empty((n_rows, share.size))
     for row in range(n_rows):
-        expected[row] = (core.size + n_own[row]) * share
+        for block in range(share.size):
+            expected[row, block] = (core.size + n_own[row]) * share[block]
         _write_complement(expected[row], n_planes, complement[row * n_planes * N_WORDS :])
-    ones, words = np.full(N_WORDS, ~np.uint64(0)), np.empty(N_WORDS, np.uint64)
+    ones, words = np.empty(N_WORDS, np.uint64), np.empty(N_WORDS, np.uint64)
+    fill(ones, ~np.uint64(0))
     counts, deviations = np.empty(TILE_BLOCKS, np.uint32), np.empty(TILE_BLOCKS)
     for number in range(shifts.size):
         best = largest[number]
@@ -167,10 +176,11 @@ def _search_neuron(
             slot = moved % n_slots
             counted = cores[slot * n_planes * N_WORDS : (slot + 1) * n_planes * N_WORDS]
             if in_slot[slot] != moved:
-                counted[:] = 0
-                _add_rotated(tile, core, moved, n_frames, rotated, counted, 0)
+                fill(counted, np.uint64(0))
+                _add_rotated(tile, core, moved, n_frames, rotated, counted, np.int64(0))
                 in_slot[slot] = moved
-            planes[:] = counted
+            for word in range(planes.size):
+                planes[word] = counted[word]
             own = frames[first[row] : first[row] + n_own[row]]
             _add_rotated(tile, own, shifts[number], n_frames, rotated, planes, core.size)
             opposite = complement[row * n_planes * N_WORDS : (row + 1) * n_planes * N_WORDS]
@@ -237,7 +247,7 @@ def largest_deviations(
             in_tile = number
         blocks = slice(number * TILE_BLOCKS, (number + 1) * TILE_BLOCKS)
         rows = slice(row_starts[neuron], row_starts[neuron + 1])
-        if weight[blocks].max() == 0 or rows.start == rows.stop:
+        if highest(weight[blocks]) == 0 or rows.start == rows.stop:
             continue
         _search_neuron(
             tile,

@@ -29,6 +29,10 @@ HAS_TERNARY_LOGIC = not (config.CPU_NAME or config.CPU_FEATURES) and bool(
 )
 
 
+# for what only other kernels call: ways in from Python take numba a fifth of a second each
+inner = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 class _Vector(types.Type):
     """A type that LLVM keeps in one register, or in a few."""
 
@@ -77,18 +81,27 @@ def _load(vector: _Vector) -> Any:
     return load
 
 
+def _frame_loader(context: Any, builder: Any, signature: Any, arguments: Any, vector: _Vector, n_bytes: int) -> Any:
+    """Give what loads the vector of the frame number ``frames[k]``, both of the first two arguments, from a tile."""
+    numbers = context.make_array(signature.args[1])(context, builder, arguments[1]).data
+
+    def load(k: Any, begin: Any) -> Any:
+        number = builder.zext(builder.load(builder.gep(numbers, [k])), _I64)
+        offset = builder.mul(number if begin is None else builder.sub(number, begin), _I64(n_bytes))
+        loaded = builder.load(_pointer(context, builder, signature.args[0], arguments[0], offset, vector))
+        loaded.align = LINE
+        return loaded
+
+    return load
+
+
 def _load_frame(vector: _Vector, n_bytes: int) -> Any:
     @intrinsic
     def load_frame(_: Any, tile: Any, frames: Any, k: Any, begin: Any) -> Any:
         """Load the vector of the frame number ``frames[k]`` from a tile that begins, at a cache line, with `begin`."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            numbers = context.make_array(signature.args[1])(context, builder, arguments[1]).data
-            number = builder.zext(builder.load(builder.gep(numbers, [arguments[2]])), _I64)
-            offset = builder.mul(builder.sub(number, arguments[3]), _I64(n_bytes))
-            loaded = builder.load(_pointer(context, builder, signature.args[0], arguments[0], offset, vector))
-            loaded.align = LINE
-            return loaded
+            return _frame_loader(context, builder, signature, arguments, vector, n_bytes)(*arguments[2:])
 
         return vector(tile, frames, types.int64, types.int64), generate
 
@@ -119,40 +132,64 @@ def _combine(name: str, vector: _Vector) -> Any:
     return operation
 
 
-def _ternary(truth_table: int) -> Any:
-    """One instruction of AVX-512 for any function of three bits."""
+def _full_adder(builder: Any, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
+    """Add three bits of equal weight in every lane: a sum of that weight, a carry of twice that."""
+    if HAS_TERNARY_LOGIC:  # one instruction of AVX-512 for any function of three bits
+        function_type = ir.FunctionType(_bits.in_llvm, [_bits.in_llvm] * 3 + [_I32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.avx512.pternlog.q.512")
+        odd, majority = (builder.call(function, [a, b, c, _I32(truth_table)]) for truth_table in (0x96, 0xE8))
+        return odd, majority
+    either = builder.xor(a, b)
+    return builder.xor(either, c), builder.or_(builder.and_(a, b), builder.and_(either, c))
+
+
+def _tuple_of_bits(context: Any, builder: Any, vectors: Any) -> Any:
+    return context.make_tuple(builder, types.UniTuple(_bits, len(vectors)), vectors)
+
+
+@intrinsic
+def add_bits(_: Any, a: Any, b: Any, c: Any) -> Any:
+    """Add three bits of equal weight in every lane: a sum of that weight, a carry of twice that."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return _tuple_of_bits(context, builder, _full_adder(builder, *arguments))
+
+    return types.UniTuple(_bits, 2)(_bits, _bits, _bits), generate
+
+
+def _add_frames(n_sums: int) -> Any:
+    """Add ``2**n_sums`` frames; written out here, as numba takes seconds to see through calls that it inlines."""
 
     @intrinsic
-    def operation(_: Any, a: Any, b: Any, c: Any) -> Any:
-        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            function_type = ir.FunctionType(_bits.in_llvm, [_bits.in_llvm] * 3 + [_I32])
-            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.avx512.pternlog.q.512")
-            return builder.call(function, [*arguments, _I32(truth_table)])
+    def add_frames(_: Any, tile: Any, frames: Any, k: Any, sums: Any) -> Any:
+        """Add the frames from ``frames[k]`` on to sums of weights 1, 2, 4, ...; give those and what they carry."""
 
-        return _bits(a, b, c), generate
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            load = _frame_loader(context, builder, signature, arguments, _bits, LINE)
+            found = cgutils.unpack_tuple(builder, arguments[3], n_sums)
 
-    return operation
+            def carry_of(level: int, first: int) -> Any:
+                if level == 0:
+                    return load(builder.add(arguments[2], _I64(first)), None)
+                a, b = carry_of(level - 1, first), carry_of(level - 1, first + 2 ** (level - 1))
+                found[level - 1], carry = _full_adder(builder, found[level - 1], a, b)
+                return carry
+
+            carry = carry_of(n_sums, 0)
+            return _tuple_of_bits(context, builder, [*found, carry])
+
+        given, result = types.UniTuple(_bits, n_sums), types.UniTuple(_bits, n_sums + 1)
+        return result(tile, frames, types.int64, given), generate
+
+    return add_frames
 
 
-no_bits, load_bits, store_bits, load_frame_bits = _zero(_bits), _load(_bits), _store(_bits), _load_frame(_bits, LINE)
+no_bits, load_bits, store_bits = _zero(_bits), _load(_bits), _store(_bits)
+add_16_frames, add_64_frames = _add_frames(4), _add_frames(6)
 and_bits, or_bits, xor_bits = (_combine(name, _bits) for name in ("and_", "or_", "xor"))
 no_counts, store_counts = _zero(_counts), _store(_counts)
 no_values, no_sums, store_sums = _zero(_values), _zero(_sums), _store(_sums)
 load_frame_values, add_values = _load_frame(_values, VALUE_BYTES), _combine("fadd", _values)
-
-if HAS_TERNARY_LOGIC:
-    odd, majority = _ternary(0x96), _ternary(0xE8)
-else:
-
-    @njit(inline="always")
-    def odd(a: Any, b: Any, c: Any) -> Any:
-        """Give the lowest bit of the sum of three bits."""
-        return xor_bits(xor_bits(a, b), c)
-
-    @njit(inline="always")
-    def majority(a: Any, b: Any, c: Any) -> Any:
-        """Give the highest bit of the sum of three bits."""
-        return or_bits(and_bits(a, b), and_bits(xor_bits(a, b), c))
 
 
 @intrinsic
@@ -180,7 +217,23 @@ def add_to_sums(_: Any, sums: Any, values: Any) -> Any:
     return _sums(sums, values), generate
 
 
-@njit(nogil=True)
+@inner
+def fill(array: Any, value: Any) -> None:
+    """Write a number to all places of an array; numba compiles ``array[:] = value`` for a second."""
+    for place in range(array.size):
+        array[place] = value
+
+
+@inner
+def highest(array: Any) -> Any:
+    """Give the largest number of an array that has some; numba compiles ``array.max()`` for half a second."""
+    found = array[0]
+    for number in array:
+        found = max(found, number)
+    return found
+
+
+@inner
 def lines(n_bytes: Any) -> Any:
     """Give fresh bytes that begin at a cache line: vectors across a border of lines cost twice."""
     room = np.empty(n_bytes + LINE, np.uint8)
