@@ -52,7 +52,10 @@ TIME = {
     "zero_crossing_s_se": 0.004, "biphasic_index": 0.4, "biphasic_index_se": 0.05,
 }  # fmt: skip
 MODEL = {"test_correlation": 0.43, "test_correlation_se": 0.02, "bits_per_spike": 0.81}
-SPIKES = {"n_spikes": 1234.0, "p_value": 0.001, "q_value": 0.002, "threshold_z": 4.2, "peak_z": 9.0}
+SPIKES = {
+    "n_spikes": 1234.0, "p_value": 0.001, "q_value": 0.002, "p_value_field": 0.001, "q_value_field": 0.002,
+    "threshold_z": 4.2, "peak_z": 9.0,
+}  # fmt: skip
 QUALITY = {"split_half_r": 0.5, "reliability": 2 / 3, "minutes_needed": 22.5}
 
 
@@ -107,7 +110,8 @@ def no_field(shape=(8, 12), delays_s=DELAYS_S, **changes):
         "time_course_se": np.full(len(delays_s), np.nan),
         "model": "",
         "axes": "",
-        "measures": dict.fromkeys([*SPACE, *TIME, *MODEL, *QUALITY]) | {"p_value": 0.6, "q_value": 0.6},
+        "measures": dict.fromkeys([*SPACE, *TIME, *MODEL, *QUALITY])
+        | dict.fromkeys(["p_value", "q_value", "p_value_field", "q_value_field"], 0.6),
         "reasons": {"space": "no significant block", "prediction": "no field found in the training time"},
         "nonlinearity": None,
         "growth": QualityGrowth(np.linspace(0.5, 5, 10), np.full(10, np.nan), np.full(10, np.nan)),

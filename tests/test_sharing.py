@@ -342,7 +342,7 @@ def test_readers_can_look_at_everything(roles, data_dir, prefix, make_session, t
             )
         ]  # fmt: skip
         answers += [
-            call(address, ["neurons.children"], [("url.search", "?sort=p_value")], [("url.pathname", "/")]),
+            call(address, ["neurons.children"], [("url.search", "?sort=p_value_field")], [("url.pathname", "/")]),
             call(address, ["progress.children", "diagram.children"], [("tick.n_intervals", 1)]),
             call(address, ["stimulus.children"], [("spike.value", 5), ("settled.data", 1)], [("of-a.data", of)]),
             call(
