@@ -327,9 +327,15 @@ def test_readers_can_look_at_everything(roles, data_dir, prefix, make_session, t
         pipeline.compute([DelayRange(-0.02, 0.05)])
         pipeline.compute([0.1], judge=False)
     options = ["--config", str(roles["reader"]), "--prefix", prefix]
-    for verb in (("tables", "--json"), ("status", "--json"), ("export", "neurons", str(tmp_path / "neurons.csv"))):
+    for verb in (
+        ("tables", "--json"),
+        ("status", "--json"),
+        ("figures", "--out", str(tmp_path / "out"), "--neuron", "1"),
+        ("export", "neurons", str(tmp_path / "neurons.csv")),
+    ):
         result = CliRunner().invoke(cli, ["--data-dir", str(data_dir), *options, *verb])
         assert result.exit_code == 0, (verb, result.output)
+    assert (tmp_path / "out" / "report.html").exists()
 
     neuron = "/neuron/WT/2020-01-02/3/1/1"
     of = {"path": neuron, "row": None, "side": "a"}
