@@ -17,7 +17,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dj_neuron import figures
 from dj_neuron.contracts import Movie, SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
@@ -841,6 +841,38 @@ def test_dots_per_inch_are_kept(tmp_path):
         with Image.open(path) as image:
             sizes.append(image.width)
     assert sizes[1] / sizes[0] == pytest.approx(2, abs=0.02)
+
+
+def ink(path):
+    """Where a picture is not white: left, top, and the free space right and below."""
+    with Image.open(path) as image:
+        left, top, right, bottom = ImageOps.invert(image.convert("RGB")).getbbox()
+        return left, top, image.width - right, image.height - bottom
+
+
+@pytest.mark.parametrize("x", [0.5, 0.01, 1.5, -3])
+def test_a_picture_is_trimmed_to_what_is_drawn_also_where_that_is_beyond_the_figure(tmp_path, x):
+    figure = Figure((2, 2), dpi=50, facecolor="red")
+    words = figure.text(x, 0.5, "H", fontsize=30, ha="center")
+    figure.text(0.5, 0.5, "H", fontsize=30)
+    canvas = figure.canvas
+    path = figures.save(figure, tmp_path / "a.png", dpi=100)
+    assert (figure.canvas, figure.dpi, figure.get_facecolor()) == (canvas, 50, (1, 0, 0, 1))
+    assert min(ink(path)) >= 9  # 0.12 inches, less what is in the box of a letter but not drawn
+    with Image.open(path) as image:
+        far = abs(x - 0.5) * 200
+        assert far < image.width < far + 120
+        assert round(image.info["dpi"][0]) == 100
+    words.remove()
+    figures.save(figure, tmp_path / "b.png", dpi=100)
+    assert ink(tmp_path / "b.png") == (12, 12, 12, 12)
+
+
+def test_a_picture_of_nothing_is_white(tmp_path):
+    path = figures.save(Figure((1, 1)), tmp_path / "a.png", dpi=100)
+    with Image.open(path) as image:
+        assert image.size == (124, 124)
+        assert image.getextrema() == ((255, 255),) * 3
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".svg"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, features
 
 from dj_neuron.errors import ContractError
-from dj_neuron.figures.saving import FORMATS, encoded
+from dj_neuron.figures.saving import FORMATS, drawn, png, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,14 +69,14 @@ class Album:
 
     def add(self, figure: Figure, name: str, *, caption: str, alt: str) -> Picture:
         """Write a figure to ``name.<format>``, relative to the folder."""
-        made = {kind: encoded(figure, kind, _DPI) for kind in self.formats}
-        files = tuple(f"{name}.{kind}" for kind in made)
-        for file, content in zip(files, made.values(), strict=True):
-            (self.folder / file).write_bytes(content)
-        png = made.get("png") or encoded(figure, "png", _DPI)
-        with Image.open(io.BytesIO(png)) as image:
-            width_px, height_px = (round(side * _CSS_DPI / _DPI) for side in image.size)
-            return Picture(caption, alt, files, data_uri(png, image), width_px, height_px)
+        image = drawn(figure, _DPI)
+        as_png = png(image, _DPI)
+        for kind in self.formats:
+            content = as_png if kind == "png" else vectors(figure, kind, _DPI)
+            (self.folder / f"{name}.{kind}").write_bytes(content)
+        width_px, height_px = (round(side * _CSS_DPI / _DPI) for side in image.size)
+        files = tuple(f"{name}.{kind}" for kind in self.formats)
+        return Picture(caption, alt, files, data_uri(as_png, image), width_px, height_px)
 
 
 def data_uri(png: bytes, image: Image.Image) -> str:
@@ -85,6 +85,6 @@ def data_uri(png: bytes, image: Image.Image) -> str:
     if features.check("webp") and max(image.size) <= _WEBP_MAX_PX:
         buffer = io.BytesIO()
         # without loss, quality is effort: more takes twice as long for one per cent
-        image.convert("RGB").save(buffer, "webp", lossless=True, quality=50)
+        image.save(buffer, "webp", lossless=True, quality=50)
         kind, content = "webp", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -8,6 +8,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from dj_neuron.errors import ContractError
 
@@ -16,12 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 FORMATS = ("png", "pdf", "svg")
 
+_PAD_IN = 0.12
 # dates are left out: the same picture drawn tomorrow is the same file
 _METADATA: dict[str, dict[str, str | None]] = {
-    "png": {"Software": "dj-neuron"},
     "pdf": {"Creator": "dj-neuron", "CreationDate": None},
     "svg": {"Creator": "dj-neuron", "Date": None},
 }
@@ -46,18 +52,60 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     names them.
     """
     kind = path.suffix.lower().removeprefix(".")
-    if kind not in _METADATA:
-        raise ContractError(f"{path.name}: figures are written as {', '.join(f'.{name}' for name in _METADATA)}")
-    path.write_bytes(encoded(figure, kind, dpi))
+    if kind not in FORMATS:
+        raise ContractError(f"{path.name}: figures are written as {', '.join(f'.{name}' for name in FORMATS)}")
+    path.write_bytes(png(drawn(figure, dpi), dpi) if kind == "png" else vectors(figure, kind, dpi))
     return path
 
 
-def encoded(figure: Figure, kind: str, dpi: int = 150) -> bytes:
-    """Give the bytes of a figure as a png, pdf or svg file."""
+def drawn(figure: Figure, dpi: int) -> Image.Image:
+    """Give a figure as an image, trimmed to what is drawn."""
+    canvas, figure_dpi, face = figure.canvas, figure.dpi, figure.get_facecolor()
+    try:
+        figure.set_dpi(dpi)
+        figure.set_facecolor("white")
+        agg: Any = FigureCanvasAgg(figure)
+        agg.draw()
+        size = agg.get_width_height()
+        image = Image.frombuffer("RGBA", size, agg.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
+        whole = all(figure.bbox.count_contains(box.corners()) == 4 for box in _words(figure))
+    finally:
+        figure.set_canvas(canvas)
+        figure.set_facecolor(face)
+        figure.set_dpi(figure_dpi)
+    left, top, right, bottom = ImageOps.invert(image).getbbox() or (0, 0, *image.size)
+    if whole and left > 0 and top > 0 and right < image.width and bottom < image.height:
+        return ImageOps.expand(image.crop((left, top, right, bottom)), round(_PAD_IN * dpi), "white")
+    # something reaches beyond the figure: savefig finds out how far, and draws twice for it
+    with io.BytesIO() as buffer:
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=_PAD_IN, facecolor="white")
+        with Image.open(buffer) as wide:
+            return wide.convert("RGB")
+
+
+def _words(figure: Figure) -> Iterator[Bbox]:
+    """Give where words and legends are that may lie beside all axes, in dots."""
+    for artist in (*figure.texts, *figure.legends, *(child for ax in figure.axes for child in ax.get_children())):
+        if isinstance(artist, (Text, Legend)) and artist.get_visible() and artist.get_in_layout():
+            box = artist.get_window_extent()
+            if box.width > 0:
+                yield box
+
+
+def png(image: Image.Image, dpi: int) -> bytes:
+    """Give the bytes of an image as a png file."""
+    about, buffer = PngInfo(), io.BytesIO()
+    about.add_text("Software", "dj-neuron")
+    image.save(buffer, "png", pnginfo=about, dpi=(dpi, dpi))
+    return buffer.getvalue()
+
+
+def vectors(figure: Figure, kind: str, dpi: int) -> bytes:
+    """Give the bytes of a figure as a pdf or svg file."""
     buffer = io.BytesIO()
     with _settings():
         figure.savefig(
-            buffer, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.12, facecolor="white",
+            buffer, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=_PAD_IN, facecolor="white",
             metadata=_METADATA[kind],
         )  # fmt: skip
     return buffer.getvalue()
