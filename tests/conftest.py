@@ -7,6 +7,7 @@ set.
 
 import contextlib
 import datetime
+import functools
 import gc
 import json
 import os
@@ -27,6 +28,8 @@ import s3fs
 from playwright.sync_api import sync_playwright
 
 import dj_neuron
+import explored
+import warm_program
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.pipeline import SCHEMA_MODULES, activate, table_classes
@@ -99,6 +102,19 @@ def server_kind(request):
 def without(reason):
     """Skip a test of what is not there, or fail it where everything should be."""
     (pytest.fail if os.environ.get("TEST_ALL_SERVERS") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """The executable dj-neuron, started at once; those who test the start itself take the real one."""
+    with warm_program.serving(tmp_path_factory.mktemp("program") / "dj-neuron") as file:
+        yield file
+
+
+@pytest.fixture(scope="session")
+def explorer(program):
+    """A real explorer of a data folder, in a process of its own: a context."""
+    return functools.partial(explored.explorer, program)
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,14 @@
 import contextlib
 import http.client
 import json
-import os
 import subprocess
-import sys
 
 
 @contextlib.contextmanager
-def explorer(data_dir, *options, explore=()):
+def explorer(program, data_dir, *options, explore=()):
     """A real explorer in a process of its own; gives its address and the process."""
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(data_dir), *map(str, options)]
-    process = subprocess.Popen(
-        [*command, "explore", "--port", "0", "--no-browser", *explore],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
+    command = [program, "--data-dir", data_dir, *options, "explore", "--port", "0", "--no-browser", *explore]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         address = process.stdout.readline().strip()
         assert address.startswith("http://"), process.stderr.read()

@@ -271,10 +271,12 @@ def test_demo_finds_what_it_simulated(run, folder, tmp_path):
 
 def test_demo_can_be_run_again(run, folder, tmp_path, brief_layout):
     options = ["--data-dir", str(tmp_path)]
-    demo = ("demo", "--layout", brief_layout)
-    found = [re.search(r"\d+ of 4 simulated.*", run(*demo, options=options).stdout)[0] for _ in range(2)]
-    assert found[0] == found[1]
-    assert "starting anew" in run(*demo, "--seed", "5", options=options).stderr
+    run("simulate", tmp_path / "simulated_brief.pkl", "--layout", brief_layout, "--seed", 5, options=[])
+    run("ingest", tmp_path / "simulated_brief.pkl", options=options)
+    other, same = (run("demo", "--layout", brief_layout, options=options) for _ in range(2))
+    assert "starting anew" in other.stderr
+    assert "starting anew" not in same.stderr
+    assert len({re.search(r"\d+ of 4 simulated.*", one.stdout)[0] for one in (other, same)}) == 1
     sessions = [session for session, _ in simulate("small", 9)]
     write_recording_folder(sessions[2], tmp_path / "own")
     run("build", tmp_path / "own", "--fresh", options=options)

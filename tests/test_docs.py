@@ -101,26 +101,23 @@ def to_run(page):
 RUNNABLE = [page for page in PAGES if any(not block.file for block in to_run(page))]
 
 
-def home_with(file, home):
+def home_with(file, program, home):
     """Make the home of a user whose default data folder holds a file's STRFs and fields, with a running server."""
-    commands = home / "bin"
-    commands.mkdir()
-    executable = Path(sys.executable).parent / "dj-neuron"
-    (commands / "dj-neuron").write_text(f'#!/bin/sh\nexec "{executable}" "$@"\n')
-    (commands / "dj-neuron").chmod(0o755)
+    (home / "bin").mkdir()
+    (home / "bin" / "dj-neuron").symlink_to(program)
     with EmbeddedServer(home / "share" / "dj-neuron"):
-        subprocess.run([commands / "dj-neuron", "build", file], env=environment(home), check=True)
+        subprocess.run([program, "build", file], env=environment(home), check=True)
         yield home
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory, small_file):
-    yield from home_with(small_file, tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory, program, small_file):
+    yield from home_with(small_file, program, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
-def brief_home(tmp_path_factory, brief_file):
-    yield from home_with(brief_file, tmp_path_factory.mktemp("home"))
+def brief_home(tmp_path_factory, program, brief_file):
+    yield from home_with(brief_file, program, tmp_path_factory.mktemp("home"))
 
 
 def environment(home):

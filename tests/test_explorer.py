@@ -24,7 +24,7 @@ from dj_neuron.explorer.security import is_own
 from dj_neuron.explorer.server import N_CONNECTIONS
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
-from explored import ask, explorer, page_of
+from explored import ask, page_of
 
 NASTY = "<script>alert(1)</script>"
 WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
@@ -72,7 +72,7 @@ def recorded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(recorded):
+def served(recorded, explorer):
     with explorer(recorded) as (address, _):
         yield address
 
@@ -434,7 +434,7 @@ def test_texts_of_files_are_never_taken_for_html(page, served):
     page.get_by_text(NASTY).wait_for()
 
 
-def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix):
+def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix, explorer):
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     rng = np.random.default_rng(0)
     trains = tuple(SpikeTrain(i, np.sort(rng.uniform(0, 5, 300)), f"{NASTY} {i}") for i in (1, 2))
@@ -482,14 +482,13 @@ def test_wrong_addresses_are_told_in_words_with_links_on(page, served, address, 
     heading(page, "Neurons")
 
 
-def test_the_pipeline_page_follows_what_is_computed(page, served, recorded):
+def test_the_pipeline_page_follows_what_is_computed(page, served, recorded, program):
     page.goto(f"{served}/pipeline")
     heading(page, "Pipeline")
     bar = page.get_by_role("progressbar", name="Significance")
     assert int(bar.get_attribute("aria-valuenow")) < 100
     assert page.locator("#diagram img").get_attribute("alt").startswith("Diagram of ")
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded), "compute"]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run([program, "--data-dir", recorded, "compute"], check=True, capture_output=True)
     page.wait_for_function(
         "() => document.querySelector('[aria-label=Significance]').getAttribute('aria-valuenow') === '100'"
     )
@@ -556,7 +555,7 @@ def test_two_windows_at_once(browser, served):
 # An empty database, and one that goes away
 
 
-def test_an_empty_pipeline_says_how_to_begin(page, tmp_path):
+def test_an_empty_pipeline_says_how_to_begin(page, tmp_path, explorer):
     with explorer(tmp_path) as (address, _):
         page.goto(address)
         heading(page, "No recordings yet")
@@ -567,8 +566,8 @@ def test_an_empty_pipeline_says_how_to_begin(page, tmp_path):
         page.goto("about:blank")  # before the server ends: the page asks every 3 s
 
 
-def test_a_database_that_goes_away_and_comes_back(page, recorded):
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded)]
+def test_a_database_that_goes_away_and_comes_back(page, recorded, program, explorer):
+    command = [program, "--data-dir", recorded]
     with explorer(recorded) as (address, _):
         page.goto(address)
         assert rows(page).count() == 9
@@ -607,7 +606,7 @@ def test_names_that_are_not_ours_are_refused(served):
         assert ask(served, Host=name)[0].status == 400
 
 
-def test_whoever_listens_for_others_answers_to_addresses_and_own_names_only(recorded):
+def test_whoever_listens_for_others_answers_to_addresses_and_own_names_only(recorded, explorer):
     options = ["--host", "0.0.0.0", "--allow-host", "Lab.example.org"]  # noqa: S104
     with explorer(recorded, explore=options) as (address, _):
         port = address.rpartition(":")[2]
@@ -644,7 +643,7 @@ def test_what_is_no_host_is_nobodys(host):
     assert not is_own(host, {"localhost"})
 
 
-def test_no_more_clients_than_there_is_room_for_are_let_in(recorded):
+def test_no_more_clients_than_there_is_room_for_are_let_in(recorded, explorer):
     with explorer(recorded) as (address, _), contextlib.ExitStack() as stack:
         place = ("127.0.0.1", int(address.rpartition(":")[2]))
         silent = [stack.enter_context(socket.create_connection(place)) for _ in range(N_CONNECTIONS)]
@@ -688,7 +687,7 @@ def test_several_clients_at_once(served):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly(recorded, number):
+def test_it_ends_cleanly(recorded, number, explorer):
     with explorer(recorded) as (address, process):
         assert ask(address)[0].status == 200
         started = time.monotonic()
@@ -699,10 +698,10 @@ def test_it_ends_cleanly(recorded, number):
         assert time.monotonic() - started < 20
 
 
-def test_an_address_in_use_is_told(recorded, served):
+def test_an_address_in_use_is_told(recorded, served, program):
     port = served.rpartition(":")[2]
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", str(recorded), "explore", "--port", port]
-    result = subprocess.run([*command, "--no-browser"], capture_output=True, text=True, check=False)
+    command = [program, "--data-dir", recorded, "explore", "--port", port, "--no-browser"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in result.stderr
 

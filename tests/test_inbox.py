@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -75,9 +74,9 @@ def test_a_file_at_fault_does_not_stop_the_others(folder, embedded, small_file):
 
 
 def test_the_verb_registers_delays_unless_there_are_some_and_reads_until_it_is_ended(
-    folder, embedded, data_dir, prefix, small_file
+    folder, embedded, data_dir, prefix, small_file, program
 ):
-    command = [sys.executable, "-m", "dj_neuron.cli", "--data-dir", data_dir, "--prefix", prefix, "watch", folder]
+    command = [program, "--data-dir", data_dir, "--prefix", prefix, "watch", folder]
     shutil.copy(small_file, folder)
 
     def watch_until_something_is_read():

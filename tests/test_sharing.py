@@ -21,7 +21,7 @@ from dj_neuron.cli import cli
 from dj_neuron.connection import DelayRange
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
-from explored import call, explorer, page_of
+from explored import call, page_of
 
 START = """
 import datetime, sys
@@ -321,7 +321,7 @@ def is_refused(error):
     return error.args[0] in {1044, 1142}  # of a schema, of a table
 
 
-def test_readers_can_look_at_everything(roles, data_dir, prefix, make_session, tmp_path):
+def test_readers_can_look_at_everything(roles, data_dir, prefix, make_session, tmp_path, explorer):
     with dj_neuron.connect(data_dir, config_file=roles["owner"], prefix=prefix) as pipeline:
         ingest_session(make_session({}))
         pipeline.compute([DelayRange(-0.02, 0.05)])

@@ -19,7 +19,6 @@ from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import movie_codec
 from dj_neuron.pipeline.store import STORE, backend_of, in_words, listing, write
 
-CLI = [sys.executable, "-m", "dj_neuron.cli"]
 MENDED = "bring them back from a copy of the store, or delete their rows and compute or ingest anew"
 
 
@@ -302,9 +301,9 @@ def work_dir(tmp_path, s3):
     return tmp_path
 
 
-def test_every_verb_on_s3_and_no_secret_is_shown(work_dir, s3, data_dir, prefix, brief_file):
+def test_every_verb_on_s3_and_no_secret_is_shown(work_dir, s3, data_dir, prefix, brief_file, program):
     def run(*args, code=0):
-        command = [*CLI, "--data-dir", str(data_dir), "--prefix", prefix, *args]
+        command = [program, "--data-dir", data_dir, "--prefix", prefix, *args]
         done = subprocess.run(command, capture_output=True, text=True, cwd=work_dir, check=False)
         assert done.returncode == code, done.stderr
         assert s3["secret_key"] not in done.stdout + done.stderr
