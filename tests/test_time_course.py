@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import measure_time_course
-from dj_neuron.strf.time_course import _parabola
+from dj_neuron.strf.time_course import _measure, _parabolas
 
 MEASURES = ("time_to_peak_s", "zero_crossing_s", "biphasic_index", "duration_s")
 FINE_S = np.linspace(0, 0.6, 60_001)
@@ -97,8 +97,83 @@ def test_neither_noise_nor_ripples_nor_what_follows_the_spike_is_a_lobe():
 
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=9), st.integers(0, 2**32 - 1))
 def test_the_parabola_is_that_of_least_squares(y, seed):
-    x = np.cumsum(np.random.default_rng(seed).uniform(0.3, 1.7, len(y))) - 2
-    np.testing.assert_allclose(_parabola(x, np.array(y)), np.polyfit(x, y, 2), rtol=1e-6, atol=1e-8)
+    rng, n = np.random.default_rng(seed), len(y)
+    x = np.cumsum(rng.uniform(0.3, 1.7, n)) - 2
+    used = rng.permutation(np.arange(n + 4) < n)
+    of_all = np.full((2, n + 4), 7.0)
+    of_all[:, used] = x, y
+    found = _parabolas(of_all[:1], of_all[1:], used[None])
+    np.testing.assert_allclose(np.ravel(found), np.polyfit(x, y, 2), rtol=1e-6, atol=1e-8)
+
+
+def naively(values, reach, at_s):
+    """Polarity and measures of one course, step by step."""
+
+    def vertex(values, top):
+        first, last = top - 1, top + 1
+        while (
+            first > 0
+            and (values[first : top + 1] >= 0.7 * values[top]).all()
+            and values[first - 1] >= 0.7 * values[top]
+        ):
+            first -= 1
+        while last < len(values) - 1 and (values[top : last + 2] >= 0.7 * values[top]).all():
+            last += 1
+        a, b, c = np.polyfit(at_s[first : last + 1] - at_s[top], values[first : last + 1], 2)
+        place = -b / (2 * a) if a < 0 else np.inf
+        if not at_s[first] <= at_s[top] + place <= at_s[last]:
+            return at_s[top], values[top]
+        return at_s[top] + place, c + b * place / 2
+
+    def crossing(values, k):
+        return np.interp(0, *zip(*sorted([(values[k], at_s[k]), (values[k + 1], at_s[k + 1])]), strict=True))
+
+    least = [max(one, 0.2 * max(abs(values))) for one in reach]
+    lobes = []
+    for k, value in enumerate(values):
+        if k == 0 or np.sign(value) != np.sign(values[k - 1]):
+            lobes.append([])
+        lobes[-1].append(k)
+    lobes = [lobe for lobe in lobes if values[lobe[0]] and any(abs(values[k]) >= least[k] for k in lobe)]
+    found = dict.fromkeys(MEASURES, np.nan)
+    if not lobes:
+        return 0, found
+    polarity = np.sign(values[lobes[0][0]])
+    values = polarity * values
+    top = max(lobes[0], key=lambda k: values[k])
+    if top in {0, len(values) - 1}:
+        return polarity, found
+    found["time_to_peak_s"], height = vertex(values, top)
+    before = [k for k in range(top) if values[k] < height / 2]
+    after = [k for k in range(top, len(values)) if values[k] < height / 2]
+    if before and after and after[0] > top:
+        found["duration_s"] = crossing(values - height / 2, after[0] - 1) - crossing(values - height / 2, before[-1])
+    below = [k for lobe in lobes[1:] for k in lobe if values[k] < 0]
+    if below:
+        bottom = min(below, key=lambda k: values[k])
+        turns = [k for k in range(top, bottom) if values[k] > 0 >= values[k + 1]]
+        found["zero_crossing_s"] = crossing(values, turns[len(turns) // 2])
+        if bottom < len(values) - 1:
+            found["biphasic_index"] = vertex(-values, bottom)[1] / height
+    return polarity, found
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
+def test_many_courses_are_measured_as_one_after_another(seed, n_delays, noise, rounded):
+    rng = np.random.default_rng(seed)
+    at_s = np.cumsum(rng.uniform(0.01, 0.02, n_delays))
+    values = course(at_s, rng.uniform(0.02, 0.2)) + noise * rng.normal(size=(5, n_delays))
+    values *= rng.choice([-1, 1], (5, 1))
+    if rounded:
+        values = values.round(1)  # ties and zeros
+    reach = rng.uniform(0, 0.3, n_delays)
+    found = _measure(values, reach, at_s)
+    for number, one in enumerate(values):
+        polarity, known = naively(one, reach, at_s)
+        assert found.polarity[number] == polarity
+        for name in MEASURES:
+            assert getattr(found, name)[number] == pytest.approx(known[name], nan_ok=True, rel=1e-6, abs=1e-9), name
 
 
 def test_a_monophasic_course_has_no_zero_crossing():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.intp]
+    Mask = NDArray[np.bool_]
 
 BIPHASIC_INDEX_FORMULA = "|peak of the second lobe| / |peak of the main lobe|"
 
@@ -133,19 +134,20 @@ def measure_time_course(
     if course.size < 3:
         return TimeCourse(reason=f"{course.size} delay(s) of 0 s and more have a value, expected at least 3")
     noise_reach = -ndtri(_FALSE_LOBES / (2 * course.size)) * error
-    measures = _measure(course, noise_reach, delays)
-    if np.isnan(measures.time_to_peak_s):
-        return measures
-    correlation = np.eye(used.size) if noise_correlation is None else np.asarray(noise_correlation, np.float64)
-    root = np.linalg.cholesky(correlation[np.ix_(used, used)])
-    noise = np.random.default_rng(seed).standard_normal((n_bootstrap, course.size)) @ root.T * error
-    again = [_measure(course + draw, noise_reach, delays) for draw in noise]
-    drawn = np.array([[getattr(one, name) for name in _MEASURES] for one in again if one.polarity == measures.polarity])
-    errors: dict[str, Any] = {
-        f"{name}_se": _spread(column) if np.isfinite(getattr(measures, name)) else np.nan
-        for name, column in zip(_MEASURES, drawn.reshape(-1, len(_MEASURES)).T, strict=True)
-    }
-    return replace(measures, **errors)
+    found = _measure(course[None], noise_reach, delays)
+    if found.polarity[0] == 0:
+        return TimeCourse(reason=_reason(found, course.size))
+    measures: dict[str, Any] = {name: float(getattr(found, name)[0]) for name in _MEASURES}
+    if np.isfinite(measures["time_to_peak_s"]):
+        correlation = np.eye(used.size) if noise_correlation is None else np.asarray(noise_correlation, np.float64)
+        root = np.linalg.cholesky(correlation[np.ix_(used, used)])
+        noise = np.random.default_rng(seed).standard_normal((n_bootstrap, course.size)) @ root.T * error
+        again = _measure(course + noise, noise_reach, delays)
+        same = again.polarity == found.polarity[0]
+        measures |= {
+            f"{name}_se": _spread(getattr(again, name)[same]) for name in _MEASURES if np.isfinite(measures[name])
+        }
+    return TimeCourse(polarity=int(found.polarity[0]), reason=_reason(found, course.size), **measures)
 
 
 def _spread(values: Floats) -> float:
@@ -157,77 +159,123 @@ def _spread(values: Floats) -> float:
     return float(high - low) / 2
 
 
-def _measure(course: Floats, noise_reach: Floats, delays_s: Floats) -> TimeCourse:
-    """Measure without standard errors; lobes within `noise_reach` do not count."""
-    least = np.maximum(noise_reach, _MIN_LOBE_SHARE * np.abs(course).max())
-    lobes = [lobe for lobe in _lobes(course) if (np.abs(course[lobe]) >= least[lobe]).any()]
-    if not lobes:
-        return TimeCourse(reason="no significant peak")
-    polarity = int(np.sign(course[lobes[0].start]))
-    course = polarity * course  # the main lobe is upright from here on
-    peak = lobes[0].start + int(np.argmax(course[lobes[0]]))
-    if peak in (0, course.size - 1):
-        reason = f"the course is highest at its {'first' if peak == 0 else 'last'} delay"
-        return TimeCourse(polarity=polarity, reason=reason)
-    time_to_peak_s, height = _vertex(course, delays_s, peak)
-    reasons, measures = [], {"time_to_peak_s": time_to_peak_s}
+@dataclass(frozen=True)
+class _Measured:
+    """Measures of courses, all ``(n_courses,)``: NaN or, of `polarity`, 0 is what is not known.
 
-    below = np.flatnonzero(course < height / 2)
-    before, after = below[below < peak], below[below > peak]
-    if before.size and after.size:
-        rises_s = _crossing(course - height / 2, delays_s, before[-1])
-        measures["duration_s"] = _crossing(course - height / 2, delays_s, after[0] - 1) - rises_s
-    else:
+    `peak` and `second` are the places of the lobes' highest points, `second` -1 without one; `least` is what the
+    height of a lobe must reach, of the main one.
+    """
+
+    polarity: Floats
+    time_to_peak_s: Floats
+    zero_crossing_s: Floats
+    biphasic_index: Floats
+    duration_s: Floats
+    peak: Integers
+    second: Integers
+    least: Floats
+
+
+def _measure(courses: Floats, noise_reach: Floats, delays_s: Floats) -> _Measured:
+    """Measure courses ``(n_courses, n_delays)``, all at once; lobes within `noise_reach` do not count."""
+    n, size = courses.shape
+    each, places = np.arange(n), np.arange(size)
+    least = np.maximum(noise_reach, _MIN_LOBE_SHARE * np.abs(courses).max(axis=1, keepdims=True))
+    signs = np.sign(courses)
+    # lobes: stretches of one sign, numbered from the spike on
+    lobes = np.cumsum(np.diff(signs, axis=1, prepend=signs[:, :1]) != 0, axis=1)
+    high = (np.abs(courses) >= least) & (signs != 0)
+    first = high.argmax(axis=1)
+    known = high[each, first]
+    polarity = np.where(known, signs[each, first], 0.0)
+    upright = np.where(known, polarity, 1.0)[:, None] * courses  # the main lobe is upright from here on
+    main = lobes == lobes[each, first][:, None]
+    peak = np.where(main, upright, -np.inf).argmax(axis=1)
+    known &= (peak > 0) & (peak < size - 1)
+    of_lobe = lobes + size * each[:, None]
+    counts = np.bincount(of_lobe[high], minlength=n * size)[of_lobe] > 0
+
+    unknown: dict[str, Any] = {name: np.full(n, np.nan) for name in _MEASURES}
+    found = _Measured(polarity=polarity, peak=peak, second=np.full(n, -1), least=least.max(axis=1), **unknown)
+    upright, peak, counts = upright[known], peak[known], counts[known]
+    found.time_to_peak_s[known], height = _vertices(upright, delays_s, peak)
+    found.least[known] /= height
+
+    half = upright - height[:, None] / 2
+    before = np.where((half < 0) & (places < peak[:, None]), places, -1).max(axis=1)
+    after = np.where((half < 0) & (places > peak[:, None]), places, size).min(axis=1)
+    rises_s, falls_s = (_crossings(half, delays_s, np.clip(k, 0, size - 2)) for k in (before, after - 1))
+    found.duration_s[known] = np.where((before >= 0) & (after < size), falls_s - rises_s, np.nan)
+
+    opposite = counts & (upright < 0) & (places > peak[:, None])
+    second = np.where(opposite.any(axis=1), np.where(opposite, upright, np.inf).argmin(axis=1), -1)
+    found.second[known] = second
+    downwards = (upright[:, :-1] > 0) & (upright[:, 1:] <= 0)
+    downwards &= (places[:-1] >= peak[:, None]) & (places[:-1] < second[:, None])
+    middle = np.cumsum(downwards, axis=1) > (downwards.sum(axis=1) // 2)[:, None]
+    zero_s = _crossings(upright, delays_s, middle.argmax(axis=1))
+    found.zero_crossing_s[known] = np.where(second >= 0, zero_s, np.nan)
+    # without a second lobe in between, some point is measured and forgotten
+    _, depth = _vertices(-upright, delays_s, np.clip(second, 1, size - 2))
+    found.biphasic_index[known] = np.where((second >= 0) & (second < size - 1), depth / height, np.nan)
+    return found
+
+
+def _reason(found: _Measured, n_delays: int) -> str:
+    """Say why measures of the first course are not known."""
+    if found.polarity[0] == 0:
+        return "no significant peak"
+    if found.peak[0] in (0, n_delays - 1):
+        return f"the course is highest at its {'first' if found.peak[0] == 0 else 'last'} delay"
+    reasons = []
+    if np.isnan(found.duration_s[0]):
         reasons.append("the main lobe reaches beyond the delays")
-
-    opposite = [lobe.start + int(np.argmin(course[lobe])) for lobe in lobes[1:] if course[lobe.start] < 0]
-    if opposite:
-        second = min(opposite, key=lambda k: float(course[k]))
-        crossings = peak + np.flatnonzero((course[peak:second] > 0) & (course[peak + 1 : second + 1] <= 0))
-        measures["zero_crossing_s"] = _crossing(course, delays_s, crossings[crossings.size // 2])
-        if second < course.size - 1:
-            measures["biphasic_index"] = _vertex(-course, delays_s, second)[1] / height
-        else:
-            reasons.append("the second lobe reaches beyond the delays")
-    else:
-        reasons.append(f"monophasic: no second lobe above {float(least.max()) / height:.2f} of the main one")
-    return TimeCourse(polarity=polarity, reason="; ".join(reasons), **measures)
+    if found.second[0] < 0:
+        reasons.append(f"monophasic: no second lobe above {found.least[0]:.2f} of the main one")
+    elif found.second[0] == n_delays - 1:
+        reasons.append("the second lobe reaches beyond the delays")
+    return "; ".join(reasons)
 
 
-def _lobes(course: Floats) -> list[slice]:
-    """Stretches of one sign, from the spike on."""
-    edges = np.flatnonzero(np.diff(np.sign(course))) + 1
-    bounds = [0, *edges.tolist(), course.size]
-    return [slice(first, last) for first, last in pairwise(bounds) if course[first] != 0]
+def _vertices(courses: Floats, delays_s: Floats, peaks: Integers) -> tuple[Floats, Floats]:
+    """Place and height of the parabola through the top of the lobe around one point of each course."""
+    each, places = np.arange(len(courses)), np.arange(courses.shape[1])
+    at_s, top, peaks = delays_s[peaks], courses[each, peaks], peaks[:, None]
+    low = courses < _TOP_SHARE * top[:, None]
+    first = np.where(low & (places < peaks), places, -1).max(axis=1, keepdims=True) + 1
+    last = np.where(low & (places > peaks), places, places.size).min(axis=1, keepdims=True) - 1
+    used = (places >= np.minimum(first, peaks - 1)) & (places <= np.maximum(last, peaks + 1))
+    unit_s = delays_s[peaks[:, 0] + 1] - at_s
+    x = (delays_s - at_s[:, None]) / unit_s[:, None]
+    a, b, c = _parabolas(x, courses, used)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vertex, height = -b / (2 * a), c - b**2 / (4 * a)
+    lowest, highest = np.where(used, x, np.inf).min(axis=1), np.where(used, x, -np.inf).max(axis=1)
+    turns = (a < 0) & (vertex >= lowest) & (vertex <= highest)
+    return np.where(turns, at_s + unit_s * vertex, at_s), np.where(turns, height, top)
 
 
-def _vertex(course: Floats, delays_s: Floats, peak: int) -> tuple[float, float]:
-    """Place and height of the parabola through the top of the lobe around point `peak`."""
-    low = np.flatnonzero(course < _TOP_SHARE * course[peak])
-    first = min(low[low < peak].max(initial=-1) + 1, peak - 1)
-    last = max(low[low > peak].min(initial=course.size) - 1, peak + 1)
-    unit_s = delays_s[peak + 1] - delays_s[peak]
-    places = (delays_s[first : last + 1] - delays_s[peak]) / unit_s
-    a, b, c = _parabola(places, course[first : last + 1])
-    if a >= 0 or not places[0] <= -b / (2 * a) <= places[-1]:
-        return float(delays_s[peak]), float(course[peak])
-    return float(delays_s[peak] - unit_s * b / (2 * a)), float(c - b**2 / (4 * a))
+def _parabolas(x: Floats, y: Floats, used: Mask) -> tuple[Floats, Floats, Floats]:
+    """Fit ``a x^2 + b x + c`` to the points used of each row by least squares, with orthogonal polynomials."""
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(np.where(used, values, 0.0).sum(axis=1))
+
+    n = used.sum(axis=1)
+    middle = total(x) / n
+    u = x - middle[:, None]
+    width = total(u**2)
+    skew, offset = total(u**3) / width, width / n
+    v = u**2 - skew[:, None] * u - offset[:, None]
+    a = total(v * y) / total(v**2)
+    b = total(u * y) / width - a * skew
+    c = total(y) / n - a * offset
+    return a, b - 2 * a * middle, c - b * middle + a * middle**2
 
 
-def _parabola(x: Floats, y: Floats) -> tuple[float, float, float]:
-    """Fit ``a x^2 + b x + c`` by least squares, with orthogonal polynomials: solvers take longer to start than this."""
-    middle = x.mean()
-    u = x - middle
-    squares, width = u**2, u @ u
-    skew, offset = (squares @ u) / width, width / x.size
-    v = squares - skew * u - offset
-    a = (v @ y) / (v @ v)
-    b = (u @ y) / width - a * skew
-    c = y.mean() - a * offset
-    return float(a), float(b - 2 * a * middle), float(c - b * middle + a * middle**2)
-
-
-def _crossing(course: Floats, delays_s: Floats, k: int) -> float:
-    """Where the line through points k and k + 1 is zero."""
-    share = course[k] / (course[k] - course[k + 1])
-    return float(delays_s[k] + share * (delays_s[k + 1] - delays_s[k]))
+def _crossings(courses: Floats, delays_s: Floats, k: Integers) -> Floats:
+    """Where the line through points k and k + 1 of each course is zero."""
+    here, there = courses[np.arange(len(k)), k], courses[np.arange(len(k)), k + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(delays_s[k] + here / (here - there) * (delays_s[k + 1] - delays_s[k]))
