@@ -6,6 +6,7 @@ from scipy import stats
 
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, shift_null, spike_triggered_average
+from dj_neuron.strf.significance import false_discovery_rate
 
 RATE_HZ = 60.0
 
@@ -220,3 +221,12 @@ def test_a_null_of_something_else_is_refused():
         judge_significance(spike_triggered_average(frames, clock, train, delays), null, 1 / RATE_HZ, alpha=5)
     with pytest.raises(AlignmentError, match="2 neuron numbers for 1 spike trains"):
         circular_shift_null(frames, clock, train, delays, neuron_numbers=[0, 1], seed=0)
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.001, 0.5, np.nan]))))
+def test_q_values_are_those_of_scipy(values):
+    p_value = np.array(values, float)
+    q_value, tested = false_discovery_rate(p_value), np.isfinite(p_value)
+    np.testing.assert_array_equal(np.isfinite(q_value), tested)
+    if tested.any():
+        np.testing.assert_allclose(q_value[tested], stats.false_discovery_control(p_value[tested]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from dj_neuron.strf.shift_null import draw_shifts, possible_shifts
 from dj_neuron.strf.sufficiency import split_halves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 _CHUNK_SPIKES = 1 << 14  # whose stimuli are held at a time
+_KEPT_VALUES = 1 << 22  # places of values, or values of covariances, that are held at a time
 _LEAST_VARIANCE = 1e-6  # of the largest: directions in which the stimulus did not vary are left out
 _STRETCH_S = 10.0
 _SPIKES_PER_DIMENSION = 10  # then variances from about 1.3 on, and below 0.7, stand out of those seen by chance
@@ -191,13 +193,28 @@ class _Stimuli:
     delay_of: Ints  # (n_dimensions,)
     block_of: Ints
 
+    @cached_property
+    def _twice(self) -> Floats:
+        """All values one after another, two times: rotated by some frames they are a part of this."""
+        return np.tile(self.values, (2, 1)).ravel()
+
+    @cached_property
+    def _places(self) -> Sequence[Ints]:
+        """Where the values of some stimuli at a time lie, (n_instants, n_dimensions)."""
+        return list(self._places_anew()) if len(self.frames) * self.delay_of.size <= _KEPT_VALUES else ()
+
+    def _places_anew(self) -> Iterator[Ints]:
+        for start in range(0, len(self.frames), _CHUNK_SPIKES):
+            frames = self.frames[start : start + _CHUNK_SPIKES]
+            yield frames[:, self.delay_of] * self.values.shape[1] + self.block_of
+
     def moments(self, shift: int = 0) -> tuple[Floats, Floats]:
-        """Give mean and covariance, with the movie rotated by `shift` frames."""
+        """Give mean and covariance, with the movie rotated by `shift` frames, fewer than it has."""
         n_dimensions = self.delay_of.size
         total, squares = np.zeros(n_dimensions), np.zeros((n_dimensions, n_dimensions))
-        for start in range(0, len(self.frames), _CHUNK_SPIKES):
-            frames = (self.frames[start : start + _CHUNK_SPIKES] + shift) % len(self.values)
-            chunk = self.values[frames[:, self.delay_of], self.block_of]
+        rotated = self._twice[shift * self.values.shape[1] :]
+        for places in self._places or self._places_anew():
+            chunk = rotated.take(places)
             total += chunk.sum(axis=0)
             squares += chunk.T @ chunk
         mean = total / len(self.frames)
@@ -232,8 +249,8 @@ def _test_one_after_another(
         if basis.shape[1] == 0:
             break
         variance, inside = np.linalg.eigh(basis.T @ covariance @ basis)
-        null = np.array([_extremes(basis.T @ stimuli.moments(int(shift))[1] @ basis) for shift in shifts])
-        p_low, p_high = _p_of_extremes(variance[[0, -1]], null.reshape(-1, 2))
+        null = _null_extremes(stimuli, basis, shifts)
+        p_low, p_high = _p_of_extremes(variance[[0, -1]], null)
         p_value.append(min(1.0, 2 * min(p_low, p_high)))
         if p_value[-1] > alpha:
             break
@@ -252,8 +269,14 @@ def _complement(direction: Floats) -> Floats:
     return np.asarray(np.linalg.qr(direction[:, None], mode="complete")[0][:, 1:])
 
 
-def _extremes(covariance: Floats) -> Floats:
-    return np.asarray(np.linalg.eigvalsh(covariance)[[0, -1]])
+def _null_extremes(stimuli: _Stimuli, basis: Floats, shifts: Ints) -> Floats:
+    """Give the smallest and the largest eigenvalue under every shift, (n_shifts, 2)."""
+    null = np.empty((len(shifts), 2))
+    n_at_a_time = max(1, _KEPT_VALUES // len(basis) ** 2)
+    for first in range(0, len(shifts), n_at_a_time):
+        covariances = [stimuli.moments(int(shift))[1] for shift in shifts[first : first + n_at_a_time]]
+        null[first : first + n_at_a_time] = np.linalg.eigvalsh(basis.T @ np.array(covariances) @ basis)[:, [0, -1]]
+    return null
 
 
 def _p_of_extremes(observed: Floats, null: Floats) -> tuple[float, float]:

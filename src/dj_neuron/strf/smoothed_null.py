@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CHUNK_VALUES = 1 << 18  # smoothed values that are correlated at a time: they fit a cache
+_SPECTRUM_VALUES = 1 << 22  # smoothed values that threads are started for
 _GROUP_VALUES = 1 << 24  # values of the movie, and smoothed ones, in memory
 _LEAST_DEVIATION = 1e-5  # of a place that changes: below it are roundings
 _JITTER = 0.1  # measured frame times may make a history that much shorter or longer, counted in frames
@@ -115,7 +116,7 @@ def _heights(movie: Movie, counts: Floats, block_size_um: tuple[float, float]) -
     length = fft.next_fast_len(2 * n_frames, real=True)  # twice around the circle: prime numbers of frames are slow
     of_counts = fft.rfft(_once(counts), length, axis=1, workers=n_cores()).conj()
     heights = np.full(counts.shape, np.nan, np.float32)
-    n_at_a_time = max(1, _CHUNK_VALUES // length)
+    n_at_a_time = max(1, _SPECTRUM_VALUES // length)
     for places in _smoothed_movie(movie, block_size_um):
         for first in range(0, len(places), n_at_a_time):
             doubled = np.tile(places[first : first + n_at_a_time], 2)
@@ -139,9 +140,12 @@ def _raise(
 ) -> None:
     """Raise the heights of some neurons to those of some smoothed places."""
     n_frames = heights.shape[1]
-    for neuron in range(part, len(heights), n_parts):
-        z = fft.irfft(of_places * of_counts[neuron], length, axis=1, overwrite_x=True)[:, :n_frames]
-        np.fmax(heights[neuron], np.maximum(z.max(axis=0), -z.min(axis=0)), out=heights[neuron])
+    n_at_a_time = max(1, _CHUNK_VALUES // length)
+    for first in range(0, len(of_places), n_at_a_time):
+        chunk = of_places[first : first + n_at_a_time]
+        for neuron in range(part, len(heights), n_parts):
+            z = fft.irfft(chunk * of_counts[neuron], length, axis=1, overwrite_x=True)[:, :n_frames]
+            np.fmax(heights[neuron], np.maximum(z.max(axis=0), -z.min(axis=0)), out=heights[neuron])
 
 
 def _smoothed_movie(movie: Movie, block_size_um: tuple[float, float]) -> Iterator[NDArray[np.float32]]:
