@@ -14,6 +14,7 @@ from dj_neuron.strf import (
     separate,
     spike_triggered_average,
 )
+from dj_neuron.strf.spatial_fit import _Problem
 
 MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
 SUBSAMPLES = 25
@@ -237,3 +238,27 @@ def test_simulated_neurons_are_measured_from_their_spikes(first_s):
 def test_bad_input_is_refused_in_words():
     with pytest.raises(ContractError, match=r"shape \(3, 4\) and its error \(4, 3\)"):
         fit_space(np.ones((3, 4)), np.ones((4, 3)), (1.0, 1.0), None)
+
+
+@given(
+    st.sampled_from([(9, 12), (1, 20), (20, 1)]),
+    st.lists(st.floats(-1, 1), min_size=8, max_size=8),
+    st.booleans(),
+    st.booleans(),
+)
+def test_slopes_of_the_models_are_those_of_small_steps(shape, drawn, is_round, has_surround):
+    error = np.ones(shape)
+    region = FieldRegion(np.ones(shape, bool), shape[1] * 20.0, shape[0] * 25.0, 90.0, 9.0)
+    problem = _Problem(np.zeros(shape), error, (40.0, 50.0), region)
+    amplitude, x, y, *logarithm, strength, log_ratio = drawn
+    if is_round:
+        logarithm[1:] = [0.0, 0.0]
+    of_axes = {
+        "xy": [amplitude, x, y, *logarithm],
+        "x": [amplitude, x, logarithm[0]],
+        "y": [amplitude, y, logarithm[0]],
+    }
+    parameters = np.array([*of_axes[problem.axes], *([strength, 0.5 + log_ratio / 4] if has_surround else [])])
+    steps = 1e-6 * np.eye(parameters.size)
+    expected = [(problem.model(parameters + step) - problem.model(parameters - step)) / 2e-6 for step in steps]
+    np.testing.assert_allclose(problem.slopes(parameters), np.transpose(expected), atol=1e-7, rtol=1e-5)

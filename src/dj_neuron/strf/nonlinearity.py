@@ -40,6 +40,8 @@ def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins:
     ----------
     .. [1] Chichilnisky (2001), A simple white noise analysis of neuronal light responses, Network 12:199-213.
     """
+    order = np.argsort(drive, kind="stable")
+    drive, counts, durations_s = drive[order], counts[order], durations_s[order]
     mean_drive, spikes, exposure_s = _grouped(drive, counts, durations_s, _CURVE_BINS)
     rate_hz = counts.sum() / durations_s.sum()
     start = np.array([np.log(rate_hz / np.log1p(np.exp(-1))), 0.5, -1.0])
@@ -57,11 +59,10 @@ def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins:
 
 
 def _grouped(drive: Floats, counts: Floats, durations_s: Floats, n_bins: int) -> tuple[Floats, Floats, Floats]:
-    """Mean drive, spikes and seconds of groups of frames, ordered by drive."""
-    order = np.argsort(drive, kind="stable")
+    """Mean drive, spikes and seconds of groups of frames, which are ordered by drive."""
     first = np.unique(np.linspace(0, drive.size, min(n_bins, drive.size), endpoint=False).astype(np.int64))
     sizes = np.diff(first, append=drive.size)
-    drives, spikes, exposure_s = (np.add.reduceat(values[order], first) for values in (drive, counts, durations_s))
+    drives, spikes, exposure_s = (np.add.reduceat(values, first) for values in (drive, counts, durations_s))
     return drives / sizes, spikes, exposure_s
 
 

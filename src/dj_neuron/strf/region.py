@@ -95,9 +95,9 @@ def find_region(
     best, height = 0.0, -1.0
     for scale in scales:
         smooth = _smoothed(causal, block_size_um, scale)
-        peak = np.where(allowed, np.abs(smooth), -1).max()
-        if peak > height:
-            best, height, course = scale, peak, _course_of_peak(smooth, allowed)
+        heights = np.where(allowed, np.abs(smooth).max(axis=0), -1)
+        if heights.max() > height:
+            best, height, course = scale, heights.max(), smooth.reshape(len(smooth), -1)[:, heights.argmax()]
     if significant is None and height < _threshold(causal.size):
         return None
     in_space = np.tensordot(course / np.linalg.norm(course), causal, axes=1)
@@ -144,12 +144,6 @@ def octaves(shape: tuple[int, ...], block_size_um: tuple[float, float]) -> Float
     largest = _MAX_EXTENT_SHARE * min(n * size for n, size in axes)
     n_scales = max(1, int(np.log2(largest / smallest)) + 1)
     return np.asarray(smallest * 2.0 ** np.arange(n_scales))
-
-
-def _course_of_peak(smooth: NDArray[Any], allowed: Mask) -> NDArray[np.float32]:
-    flat = np.where(allowed, np.abs(smooth), -1).argmax()
-    _, row, column = np.unravel_index(flat, smooth.shape)
-    return np.asarray(smooth[:, row, column], np.float32)
 
 
 def _smoothed(z: NDArray[Any], block_size_um: tuple[float, float], scale_um: float) -> NDArray[Any]:

@@ -127,6 +127,16 @@ def precision(a: float, b: float, c: float) -> tuple[float, float, float]:
     return scale * (np.cosh(2 * e) - slope * b), -scale * slope * c, scale * (np.cosh(2 * e) + slope * b)
 
 
+def precision_slopes(a: float, b: float, c: float) -> Floats:
+    """Give the derivatives of xx, xy, yy of :func:`precision`, (3, 3): by a, by b and by c."""
+    e = np.hypot(b, c)
+    slope = np.sinh(2 * e) / e if e > 1e-8 else 2.0
+    bend = 2 * np.cosh(2 * e) / e**2 - np.sinh(2 * e) / e**3 if e > 1e-3 else 8 / 3
+    by_b = (2 * slope - bend * b) * b - slope, -bend * b * c, (2 * slope + bend * b) * b + slope
+    by_c = (2 * slope - bend * b) * c, -bend * c**2 - slope, (2 * slope + bend * b) * c
+    return np.array([np.multiply(-2, precision(a, b, c)), *(np.exp(-2 * a) * np.array([by_b, by_c]))])
+
+
 def ellipse(logarithm: Floats, covariance: Floats, unit_um: float) -> dict[str, float]:
     """Give axes and angle, with standard errors, of the logarithm ``a, b, c`` of the root of the covariance."""
     a, b, c = logarithm

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf.region import disc
-from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit, ellipse, precision
+from dj_neuron.strf.shape import FieldShape, ModelFit, SpatialFit, ellipse, precision, precision_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -136,20 +136,55 @@ class _Problem:
 
     def model(self, parameters: Floats) -> Floats:
         """Contrast of the used blocks; strength and size of a surround may follow the parameters of the Gaussian."""
-        free = _FREE[self.axes]
-        full = np.zeros(6)
-        full[list(free)] = parameters[: len(free)]
-        amplitude, x0, y0, *logarithm = full
-        xx, xy, yy = precision(*logarithm)
-        x, y = self.x.ravel() - x0, (self.y.ravel() - y0)[:, None]
-        distance = xx * x**2 + 2 * xy * x * y + yy * y**2
+        amplitude, *_, distance = self._distance(parameters)
         dense = np.exp(-distance / 2)
-        if parameters.size > len(free):
-            strength, ratio = parameters[-2], np.exp(parameters[-1])
-            dense -= strength / ratio ** len(self.axes) * np.exp(-distance / (2 * ratio**2))
-        by_block = dense.reshape(*self.y.shape, *self.x.shape)
+        if self._has_surround(parameters):
+            share, ratio = self._surround(parameters)
+            dense -= share * np.exp(-distance / (2 * ratio**2))
+        return np.asarray(amplitude * self._averaged(dense))
+
+    def slopes(self, parameters: Floats) -> Floats:
+        """Derivatives of the model by its parameters, ``(n_blocks, n_parameters)``."""
+        amplitude, logarithm, x, y, distance = self._distance(parameters)
+        centre = np.exp(-distance / 2)
+        dense, by_distance = centre, -centre / 2
+        more: list[Floats] = []
+        if self._has_surround(parameters):
+            share, ratio = self._surround(parameters)
+            surround = np.exp(-distance / (2 * ratio**2))
+            dense, by_distance = centre - share * surround, by_distance + share * surround / (2 * ratio**2)
+            of_one = surround / ratio ** len(self.axes)
+            more = [-amplitude * of_one, amplitude * share * surround * (len(self.axes) - distance / ratio**2)]
+        xx, xy, yy = precision(*logarithm)
+        by_place = [-2 * (xx * x + xy * y), -2 * (xy * x + yy * y)]
+        by_shape = [dxx * x**2 + 2 * dxy * x * y + dyy * y**2 for dxx, dxy, dyy in precision_slopes(*logarithm)]
+        of_gaussian = [dense, *(amplitude * by_distance * one for one in (*by_place, *by_shape))]
+        wanted = [*(of_gaussian[k] for k in _FREE[self.axes]), *more]
+        return np.stack([self._averaged(one) for one in wanted], axis=1)
+
+    def _distance(self, parameters: Floats) -> tuple[float, Floats, Floats, Floats, Floats]:
+        """Give amplitude, logarithm of the shape, and at all points x, y and the squared distance in sigma."""
+        full = np.zeros(6)
+        free = _FREE[self.axes]
+        full[list(free)] = parameters[: len(free)]
+        amplitude, x0, y0, *_ = full
+        xx, xy, yy = precision(*full[3:])
+        x, y = self.x.ravel() - x0, (self.y.ravel() - y0)[:, None]
+        return amplitude, full[3:], x, y, xx * x**2 + 2 * xy * x * y + yy * y**2
+
+    def _has_surround(self, parameters: Floats) -> bool:
+        return parameters.size > len(_FREE[self.axes])
+
+    def _surround(self, parameters: Floats) -> tuple[float, float]:
+        """Give the height of a surround over that of the centre, and its sigma over that of the centre."""
+        ratio = float(np.exp(parameters[-1]))
+        return float(parameters[-2]) / ratio ** len(self.axes), ratio
+
+    def _averaged(self, dense: Floats) -> Floats:
+        """Average over the points of every used block."""
+        by_block = np.broadcast_to(dense, (self.y.size, self.x.size)).reshape(*self.y.shape, *self.x.shape)
         averaged = np.einsum("ypxq,p,q->yx", by_block, _weights(self.y), _weights(self.x))
-        return np.asarray(amplitude * averaged[self.used])
+        return np.asarray(averaged[self.used])
 
     def solve(self, start: Floats) -> OptimizeResult:
         """Fit by least squares from `start`, whose amplitude is chosen here."""
@@ -161,6 +196,7 @@ class _Problem:
         return least_squares(
             self._residuals,
             first,
+            self._slopes_of_residuals,
             bounds=(low, high),
             x_scale=np.where(np.arange(first.size) == 0, first[0], 1.0),
             max_nfev=_MAX_EVALUATIONS,
@@ -168,6 +204,9 @@ class _Problem:
 
     def _residuals(self, parameters: Floats) -> Floats:
         return self.model(parameters) / self.error - self.z
+
+    def _slopes_of_residuals(self, parameters: Floats) -> Floats:
+        return self.slopes(parameters) / self.error[:, None]
 
     def _bounds(self, n_parameters: int) -> tuple[Floats, Floats]:
         n_y, n_x = self.shape
