@@ -264,9 +264,10 @@ def test_an_initdb_that_was_killed_halfway_leaves_nothing_to_believe(tmp_path):
     assert not (folder / "postgres").exists()
     assert list(folder.glob("postgres.new-*"))
     with Shares(folder).turn():
-        mine = (process for process in psutil.process_iter() if process.uids().real == os.getuid())
-        running = [process for process in mine if process.name() == "initdb" and is_alive(process.pid)]
-        assert not [process for process in running if process.cwd() == str(folder)]
+        found = [process.info for process in psutil.process_iter(["pid", "name", "cwd"])]
+        assert not [
+            one for one in found if (one["name"], one["cwd"]) == ("initdb", str(folder)) and is_alive(one["pid"])
+        ]
     with EmbeddedServer(folder) as server:
         assert query(server, "select 1") == [(1,)]
         assert not list(folder.glob("postgres.new-*"))

@@ -35,6 +35,7 @@ from faults import (
     Hiccup,
     Killed,
     ReadOnly,
+    Step,
     watched,
 )
 from worker_experiment import make_sessions
@@ -388,3 +389,9 @@ def test_a_disk_that_is_full_for_database_and_store(small_disk):
         assert run.code == 0, run.err
         assert bench.contents() == undisturbed
     bench.close()
+
+
+@pytest.mark.parametrize("drawn", ["0" * 32, "f" * 32, "0123456789abcdef" * 2, "abcdef0123456789" * 2])
+def test_a_step_has_the_same_name_whatever_names_are_drawn(drawn):
+    names = {Step("write", f"close /store/1234567890_{drawn[:8]}.npy.{one}.part").name for one in (drawn, "e" * 32)}
+    assert len(names) == 1
