@@ -13,7 +13,7 @@ import pytest
 
 from dj_neuron.database import open_database
 from dj_neuron.embedded import PORT, EmbeddedServer
-from dj_neuron.errors import DatabaseError, ReadError
+from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
 
 OPEN = """
 import logging, sys
@@ -260,7 +260,9 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path, content, sentence):
 @pytest.mark.parametrize(("backend", "product"), [("mysql", "MySQL"), ("postgresql", "PostgreSQL")])
 def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path, backend, product, capsys):
     file = write(tmp_path, **GOOD, port=1, backend=backend)
-    with pytest.raises(DatabaseError, match=rf"the {product} server at 127\.0\.0\.1:1 as me does not answer") as caught:
+    with pytest.raises(
+        ServerAwayError, match=rf"the {product} server at 127\.0\.0\.1:1 as me does not answer"
+    ) as caught:
         open_database(tmp_path, config_file=file)
     assert "\n" not in str(caught.value)
     out, err = capsys.readouterr()

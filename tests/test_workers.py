@@ -14,7 +14,7 @@ import dj_neuron
 from dj_neuron import computing, queries
 from dj_neuron._datajoint import dj
 from dj_neuron.cli import main
-from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.errors import DatabaseError, PipelineError, ServerAwayError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.jobs import PatientConnection, Reservations, living
 from dj_neuron.jobs.presence import Presence
@@ -89,8 +89,7 @@ def test_killed_workers_and_a_restarted_server_leave_everything_computed_once(al
         wait_for(lambda victim=victim: victim.made() or not victim.is_running())
         victim.signal(signal.SIGKILL)
         workers.append(WorkerProcess(server, "test_lab", tmp_path, number))
-    # one that is only opening the database when it goes away ends, as one that never found it
-    wait_for(lambda: all(worker.made() or not worker.is_running() for worker in workers[2:]))
+    wait_for(lambda: any(worker.made() for worker in workers[2:]))
     server.stop()
     time.sleep(0.5)
     server.start()
@@ -100,6 +99,38 @@ def test_killed_workers_and_a_restarted_server_leave_everything_computed_once(al
     assert max(made.values()) == 1
     # a worker may be killed between storing a key and saying so
     assert len(made) >= len(TABLES) * N_SESSIONS - 2
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_worker_waits_for_a_server_that_is_away_when_it_starts_or_until_it_is_ended(kind, tmp_path):
+    if not SERVERS[kind].is_here():
+        pytest.skip(f"{kind} is not installed")
+    server = SERVERS[kind](tmp_path)
+    server.start()
+    register(server, "test_lab", n_sessions=1)
+    server.stop()
+    waiting, ended = workers = [WorkerProcess(server, "test_lab", tmp_path, number) for number in range(2)]
+    try:
+        for worker in workers:
+            wait_for(lambda worker=worker: "waiting for it, 60 s at most" in worker.log.read_text())
+        ended.signal(signal.SIGTERM)
+        assert ended.wait() == 2
+        assert ended.lines()[-1].startswith("Error: the ")
+        server.start()
+        assert waiting.wait() == 0, waiting.lines()
+    finally:
+        server.close()
+    assert len(waiting.made()) == len(TABLES)
+    assert not [line for worker in workers for line in worker.lines() if PASSWORD in line]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_who_is_refused_does_not_wait(kind, request, tmp_path):
+    config = json.loads(request.getfixturevalue(f"{kind}_config").read_text())
+    (tmp_path / "wrong.json").write_text(json.dumps({**config, "password": "black noise"}))
+    with pytest.raises(DatabaseError, match="does not answer") as caught:
+        dj_neuron.connect(tmp_path, config_file=tmp_path / "wrong.json")
+    assert not isinstance(caught.value, ServerAwayError)
 
 
 def test_a_lock_tells_who_lives(pipeline):

@@ -312,7 +312,8 @@ def worker(
                 processes, options.arguments(), arguments, n_threads=threads, retry=retry, stop=stop
             )
         else:
-            with options.pipeline() as pipeline, Display(pipeline.progress, bars=False if as_json else None) as display:
+            opened = options.pipeline(stop)
+            with opened as pipeline, Display(pipeline.progress, bars=False if as_json else None) as display:
                 if dask is not None:
                     from dj_neuron.workers.dask_cluster import work_on_dask
 

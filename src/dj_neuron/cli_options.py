@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dj_neuron.connection import Pipeline
 
@@ -30,11 +31,12 @@ class Options:
         return [f"{name}={value}" for name, value in given.items() if value is not None]
 
     @contextmanager
-    def pipeline(self) -> Iterator[Pipeline]:
-        """Open the pipeline and say which database it is in."""
-        from dj_neuron.connection import connect
+    def pipeline(self, stop: Callable[[], bool] | None = None) -> Iterator[Pipeline]:
+        """Open the pipeline and say which database it is in; given `stop`, wait for a server that is away."""
+        from dj_neuron.connection import connect, when_it_answers
 
-        with connect(self.data_dir, config_file=self.config, prefix=self.prefix) as pipeline:
+        open_it = partial(connect, self.data_dir, config_file=self.config, prefix=self.prefix)
+        with open_it() if stop is None else when_it_answers(open_it, stop, say) as pipeline:
             say(f"database: {pipeline.database.description}")
             yield pipeline
 

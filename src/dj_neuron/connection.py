@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +14,12 @@ from dj_neuron._datajoint import dj
 from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.contracts.notebook import card, listing
 from dj_neuron.database import open_database, open_with
-from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.errors import DatabaseError, PipelineError, ServerAwayError, is_from_the_database
 from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
 from dj_neuron.jobs import Display, PatientConnection
+from dj_neuron.jobs.patience import rest
 from dj_neuron.strf import use_threads
-from dj_neuron.thread_connections import ThreadConnections
+from dj_neuron.thread_connections import ThreadConnections, answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -478,15 +480,53 @@ def connect_with(settings: Settings) -> Pipeline:
     return _opened(lambda: open_with(settings))
 
 
+def when_it_answers(
+    open_it: Callable[[], Pipeline], stop: Callable[[], bool], say: Callable[[str], None], patience_s: float = 60.0
+) -> Pipeline:
+    """Open a pipeline, and wait for a server that is being restarted: for what nobody sits in front of.
+
+    Parameters
+    ----------
+    open_it : callable
+        Such as :func:`connect`, its arguments bound.
+    stop : callable
+        When it gives true, the server is no longer waited for.
+    say : callable
+        Called with a line when the server is away.
+    patience_s : float
+        s to wait at most.
+
+    Raises
+    ------
+    ServerAwayError
+        If it stays away.
+    """
+    until = None
+    while True:
+        try:
+            return open_it()
+        except ServerAwayError as error:
+            if until is None:
+                until = time.monotonic() + patience_s
+                say(f"{error}: waiting for it, {patience_s:.0f} s at most")
+            if stop() or time.monotonic() > until:
+                raise
+            rest(1.0, stop)
+
+
 def _opened(open_it: Callable[[], Database]) -> Pipeline:
     if Pipeline._current is not None:
         Pipeline._current.close()
     database = open_it()
     try:
         return Pipeline(database)
-    except dj.DataJointError as error:
-        database.close()
-        raise DatabaseError(f"{database.description}: the tables cannot be opened ({error})") from error
-    except BaseException:
-        database.close()
+    except BaseException as error:
+        is_lost = is_from_the_database(error) and not answers(database.connection)
+        with contextlib.suppress(Exception):  # the server may be away
+            database.close()
+        if is_lost:
+            raise ServerAwayError(f"the {database.description} went away while its tables were opened") from error
+        if is_from_the_database(error):
+            words = " ".join(str(error).split())
+            raise DatabaseError(f"{database.description}: the tables cannot be opened ({words})") from error
         raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder
-from dj_neuron.errors import DatabaseError, ReadError
+from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,7 @@ _CONFIG_FILE_KEYS = {
     "database": str,
     "use_tls": bool,
 }
+_GOING = {1053, 1927}  # MySQL: a server that is shutting down, and MariaDB's of a connection that it ended
 _PRODUCTS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 
 
@@ -324,10 +325,20 @@ def _connect(address: _Address) -> Any:
         reason = _reason(error)
         if address.password and address.password in reason:
             reason = type(error).__name__
-        raise DatabaseError(f"the {address} does not answer: {reason}") from error
+        kind = ServerAwayError if _is_away(error) else DatabaseError
+        raise kind(f"the {address} does not answer: {reason}") from error
     chosen = "loglevel" in global_config.model_fields_set
     logger.setLevel(global_config.loglevel if chosen else logging.WARNING)
     return instance
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether nobody listened, or somebody who is starting or stopping; not if one was refused, such as a password."""
+    code, *_ = error.args or (None,)
+    if isinstance(code, int):
+        return 2000 <= code < 2100 or code in _GOING  # those from 2000 on are the client's own
+    # of PostgreSQL's servers nothing comes through but words: what the client says itself is never fatal
+    return "FATAL" not in str(error) or "the database system is" in str(error)
 
 
 def _ensure_store(instance: Any, data_dir: Path) -> None:

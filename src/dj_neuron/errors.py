@@ -36,6 +36,10 @@ class DatabaseError(DjNeuronError):
     """A database server cannot be started, reached or used."""
 
 
+class ServerAwayError(DatabaseError):
+    """A database server takes no connections now: it is not there, or it is starting or stopping."""
+
+
 class StoreError(DjNeuronError):
     """An object in the store is missing or damaged, or the store cannot be reached or used."""
 

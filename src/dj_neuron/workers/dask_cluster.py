@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron.connection import connect_with
+from dj_neuron.connection import connect_with, when_it_answers
 from dj_neuron.errors import DjNeuronError, PipelineError
 from dj_neuron.workers.report import WorkReport
 
@@ -126,7 +126,8 @@ def _work_here(settings: Settings, ended: str, forever: bool, retry: bool, n_thr
                 asked[:] = [time.monotonic(), event.is_set()]
             return bool(asked[1])
 
-        connect_with(settings).work(forever=forever, retry=retry, n_threads=n_threads, stop=stop, report=report.add)
+        pipeline = when_it_answers(lambda: connect_with(settings), stop, lambda _: None)
+        pipeline.work(forever=forever, retry=retry, n_threads=n_threads, stop=stop, report=report.add)
         return report
     finally:
         _one_at_a_time.release()
