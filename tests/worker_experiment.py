@@ -106,7 +106,9 @@ class MariaDb(_Server):
 
     def _create(self):
         user = pwd.getpwuid(os.geteuid()).pw_name
-        self._base = ("--no-defaults", f"--user={user}", f"--datadir={self.folder / 'mariadb'}")
+        scratch = self.folder / "scratch"  # of its own: a server that starts removes what others have in a common one
+        scratch.mkdir()
+        self._base = ("--no-defaults", f"--user={user}", f"--datadir={self.folder / 'mariadb'}", f"--tmpdir={scratch}")
         install = ("mariadb-install-db", *self._base, "--auth-root-authentication-method=normal", "--skip-test-db")
         subprocess.run(install, check=True, capture_output=True)
         self._write_config()
