@@ -93,7 +93,8 @@ def test_killed_workers_and_a_restarted_server_leave_everything_computed_once(al
     server.stop()
     time.sleep(0.5)
     server.start()
-    assert [worker.wait() for worker in workers[2:]] == [0, 0], [worker.lines() for worker in workers]
+    codes = [worker.wait() for worker in workers[2:]]
+    assert codes == [0, 0], "\n\n".join(worker.log.read_text() for worker in workers)
     assert contents(server, "test_lab") == alone
     made = made_by(workers)
     assert max(made.values()) == 1

@@ -234,6 +234,7 @@ class Pipeline:
         if not show_progress:
             return computing.populate(*arguments, judge=judge, report=lambda _: None)
         with Display(self.progress) as display:
+            display.report(None)
             return computing.populate(*arguments, judge=judge, report=display.report)
 
     def work(
@@ -259,7 +260,7 @@ class Pipeline:
         stop : callable
             Asked between keys; when it gives true, no further one is begun.
         report : callable
-            Called with what became of every key, and with None while waiting for others.
+            Called with what became of every key, and with None at the beginning and while waiting for others.
         say : callable
             Called with a line when the database goes away and when it is back: a worker waits for it.
 
@@ -271,6 +272,7 @@ class Pipeline:
             use_threads(n_threads)
             try:
                 worker = computing.worker(connection, self._database.prefix, stop=stop, report=report)
+                report(None)
                 if retry:
                     worker.retry()
                 worker.run(forever=forever)

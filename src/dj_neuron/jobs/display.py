@@ -41,7 +41,6 @@ class Display:
         if self._draws:
             self._bars = _bars()
             self._bars.start()
-        self.report(None)
         return self
 
     def __exit__(self, *exc_info: object) -> None:

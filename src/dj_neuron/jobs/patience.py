@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-_LONGEST_PAUSE_S = 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _N_ATTEMPTS = 5
 _COLLISIONS = {1205, 1213, "40001", "40P01"}  # lock wait timeout and deadlock; serialization failure and deadlock
 
@@ -26,11 +26,22 @@ class PatientConnection(dj.Connection):
 
     _in_transaction = False
 
+    def _stop(self) -> bool:
+        return True  # while it is being opened the first time, whoever opens it waits
+
+    def _say(self, _: str) -> None: ...
+
     @classmethod
     def like(cls, model: Any, stop: Callable[[], bool], say: Callable[[str], None]) -> Self:
-        """Open one to the same server as `model`; it waits until `stop` is true, and says that it waits."""
-        connection: Self = another_connection(model, cls)
-        connection._stop, connection._say = stop, say
+        """Open one to the same server as `model`; it waits until `stop` is true, and says that it waits.
+
+        Raises
+        ------
+        datajoint.errors.LostConnectionError
+            If the server does not answer before.
+        """
+        connection: Self = _outlast(lambda: another_connection(model, cls), stop, say)
+        connection._stop, connection._say = stop, say  # type: ignore[method-assign,assignment]
         return connection
 
     def connect(self) -> None:
@@ -57,27 +68,29 @@ class PatientConnection(dj.Connection):
                         raise
                     continue
                 self._in_transaction = False
-                self._wait_for_server(error)
+                _outlast(self.connect, self._stop, self._say)
                 if was_in_transaction or last:
                     raise dj.errors.LostConnectionError("the connection was lost during a transaction") from error
         raise AssertionError  # the last attempt returns or raises
 
-    def _wait_for_server(self, error: Exception) -> None:
-        pause_s = 0.1
-        while True:
-            try:
-                self.connect()
-            except Exception:
-                if self._stop():
-                    raise dj.errors.LostConnectionError("the database does not answer") from error
-                if pause_s == 0.1:
-                    self._say("the database does not answer: waiting for it")
-                rest(pause_s, self._stop)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                if pause_s > 0.1:
-                    self._say("the database answers again")
-                return
+
+def _outlast(open_it: Callable[[], Any], stop: Callable[[], bool], say: Callable[[str], None]) -> Any:
+    """Open a connection as soon as the server is there."""
+    pause_s = 0.0
+    while True:
+        try:
+            opened = open_it()
+        except Exception as error:
+            if stop():
+                raise dj.errors.LostConnectionError("the database does not answer") from error
+            if not pause_s:
+                say("the database does not answer: waiting for it")
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) or _FIRST_PAUSE_S
+            rest(pause_s, stop)
+        else:
+            if pause_s:
+                say("the database answers again")
+            return opened
 
 
 def is_collision_or_loss(error: BaseException | None) -> bool:

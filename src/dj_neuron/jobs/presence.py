@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron.thread_connections import another_connection
+from dj_neuron.thread_connections import another_connection, answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,13 @@ class Presence:
         self._thread = threading.Thread(target=self._keep, name="dj-neuron presence", daemon=True)
 
     def __enter__(self) -> Self:
-        self._take()
+        try:
+            self._take()
+        except Exception:
+            self._drop()
+            if answers(self._model):
+                raise
+            # the server is away: the thread takes the lock when it is back
         self._thread.start()
         return self
 
