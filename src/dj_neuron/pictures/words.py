@@ -88,7 +88,7 @@ def marks_text(field: ReceptiveFieldResult, strf: Strf) -> str:
     n_judged = sum(significant_at(field, delay_s) is not None for delay_s in causal_s)
     judged = "" if n_judged == len(causal_s) else f", judged at {n_judged} of {len(causal_s)} delays"
     if not field.significant.any():
-        return f"nothing significant{judged}"
+        return f"no single block significant{judged}"
     marks = f"significant outlined{judged}"
     if not math.isnan(measure(field, "sigma_major_um")):
         marks += ", fit at 1σ solid and 2σ dashed" if field.axes == "xy" else ", fitted centre solid and ±1σ dashed"
