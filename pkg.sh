@@ -89,7 +89,7 @@ run_tests() {
     cd -- "$root"
     say "running the tests"
     # all tests: on all cores, and one more while others wait for servers and browsers
-    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile
+    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 

@@ -44,6 +44,19 @@ for name in [name for name in os.environ if name.startswith("DJ_")]:
     del os.environ[name]  # a developer's own server is not for tests
 
 
+# Files of tests that take longest, the longest first: what begins late ends late, while other cores have nothing left.
+LONGEST = (
+    *("explorer", "docs", "workers", "cli", "pipeline", "copying", "stores", "sharing", "faults", "versions"),
+    *("receptive_field_tables", "long_run", "neuron_page", "engine", "embedded", "package", "figures_covariance"),
+    *("figures_receptive_field", "security", "export_nwb", "figures", "report", "bad_input"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 def pytest_collection_finish():
     """Take what was imported for immortal: looking through it for garbage takes a quarter of the tests' time."""
     gc.collect()

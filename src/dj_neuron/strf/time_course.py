@@ -206,7 +206,9 @@ def _measure(courses: Floats, noise_reach: Floats, delays_s: Floats) -> _Measure
     before = np.where((half < 0) & (places < peak[:, None]), places, -1).max(axis=1)
     after = np.where((half < 0) & (places > peak[:, None]), places, size).min(axis=1)
     rises_s, falls_s = (_crossings(half, delays_s, np.clip(k, 0, size - 2)) for k in (before, after - 1))
-    found.duration_s[known] = np.where((before >= 0) & (after < size), falls_s - rises_s, np.nan)
+    # a parabola through few points may be higher than all of them twice
+    is_wide = (before >= 0) & (after < size) & (half[np.arange(len(peak)), peak] >= 0)
+    found.duration_s[known] = np.where(is_wide, falls_s - rises_s, np.nan)
 
     opposite = counts & (upright < 0) & (places > peak[:, None])
     second = np.where(opposite.any(axis=1), np.where(opposite, upright, np.inf).argmin(axis=1), -1)
