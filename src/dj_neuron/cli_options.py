@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dj_neuron.connection import Pipeline
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(readable=False, path_type=Path)  # whoever reads says better what is wrong
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
 
