@@ -90,9 +90,20 @@ with quiet():
     warnings.filterwarnings("ignore", message=r"datajoint\.migrate is deprecated", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="Failed to load config", category=UserWarning)
     import datajoint as dj
+    from datajoint.adapters import PostgreSQLAdapter
     from datajoint.settings import Config, find_config_file
     from datajoint.settings import config as global_config
 
 _keep_stdout_clean()
 
-__all__ = ["Config", "dj", "find_config_file", "global_config", "logger", "quiet", "silent", "silent_on_native_types"]
+__all__ = [
+    "Config",
+    "PostgreSQLAdapter",
+    "dj",
+    "find_config_file",
+    "global_config",
+    "logger",
+    "quiet",
+    "silent",
+    "silent_on_native_types",
+]

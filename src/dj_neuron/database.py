@@ -306,6 +306,7 @@ def _check_datajoint_configuration() -> None:
 
 def _connect(address: _Address) -> Any:
     from dj_neuron._datajoint import dj, global_config, logger, quiet  # noqa: PLC0415
+    from dj_neuron.postgresql_catalogue import quicken  # noqa: PLC0415
 
     try:
         with quiet():
@@ -329,6 +330,7 @@ def _connect(address: _Address) -> Any:
         raise kind(f"the {address} does not answer: {reason}") from error
     chosen = "loglevel" in global_config.model_fields_set
     logger.setLevel(global_config.loglevel if chosen else logging.WARNING)
+    quicken(instance.connection)
     return instance
 
 

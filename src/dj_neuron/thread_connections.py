@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron._datajoint import dj, silent
 from dj_neuron.errors import DatabaseError
+from dj_neuron.postgresql_catalogue import quicken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ def another_connection(model: Any, kind: Any = dj.Connection) -> Any:
     """Open a connection of some kind to where `model` is connected, as the same user."""
     info = model.conn_info
     with silent():  # what is to be said of the server was said by `model`
-        return kind(
+        connection = kind(
             info["host"],
             info["user"],
             info["passwd"],
@@ -110,6 +111,7 @@ def another_connection(model: Any, kind: Any = dj.Connection) -> Any:
             backend=model.adapter.backend,
             config_override=model._config,
         )
+    return quicken(connection)
 
 
 def answers(connection: Any) -> bool:
