@@ -145,8 +145,13 @@ def claiming(kind, dims):
 
 def unfolding(n_bytes):
     """A whole file with a variable that unfolds to so many bytes."""
-    packed = zlib.compress(struct.pack("<II", 14, n_bytes) + bytes(n_bytes))
-    return b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(packed)) + packed
+
+    def make(folder):
+        packed = zlib.compress(struct.pack("<II", 14, n_bytes) + bytes(n_bytes))
+        head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+        return content(head + struct.pack("<II", 15, len(packed)) + packed)(folder)
+
+    return make
 
 
 def twice(folder):
@@ -200,7 +205,7 @@ CASES = {
         f"20080516_R1.mat: variable 1: damaged in its name, {OF_WHAT}",
     ),
     "300 MB of zeros": Case(
-        content(unfolding(300_000_000)),
+        unfolding(300_000_000),
         f"20080516_R1.mat: variable 1: larger than 256 MiB with those before it, once unfolded, {OF_WHAT}",
     ),
     "a session twice": Case(

@@ -80,8 +80,9 @@ def small_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def brief_layout(tmp_path_factory):
-    """A layout with one stimulation of four neurons: for what draws pictures, which take their time."""
-    stimulation = load_layout("small")[1]["stimulations"][0]
+    """A layout with one stimulation of three neurons: for what draws pictures, which take their time."""
+    stimulation = dict(load_layout("small")[1]["stimulations"][0])
+    stimulation["spike_counts"] = stimulation["spike_counts"][-3:]
     layout = [{"subject_name": "WT", "session_date": "2020-03-01", "sample_number": 2, "stimulations": [stimulation]}]
     file = tmp_path_factory.mktemp("brief") / "brief.json"
     file.write_text(json.dumps(layout))
@@ -102,7 +103,11 @@ EMPTY = defaultdict(list)
 def prefix(request):
     """Names of schemas that no other test uses at the same time."""
     kind = server_kind(request)
-    return EMPTY[kind].pop() if kind and EMPTY[kind] else f"test_{uuid.uuid4().hex[:12]}"
+    return EMPTY[kind].pop() if kind and EMPTY[kind] else new_prefix()
+
+
+def new_prefix():
+    return f"test_{uuid.uuid4().hex[:12]}"
 
 
 def server_kind(request):
@@ -118,10 +123,16 @@ def without(reason):
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory):
-    """The executable dj-neuron, started at once; those who test the start itself take the real one."""
-    with warm_program.serving(tmp_path_factory.mktemp("program") / "dj-neuron") as file:
-        yield file
+def programs(tmp_path_factory):
+    """The executables dj-neuron and python, started at once; those who test the start itself take the real ones."""
+    with warm_program.serving(tmp_path_factory.mktemp("programs")) as files:
+        yield files
+
+
+@pytest.fixture(scope="session")
+def program(programs):
+    """The executable dj-neuron, started at once."""
+    return programs[0]
 
 
 @pytest.fixture(scope="session")
@@ -137,13 +148,14 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def browser(chromium):
-    """A real browser, driven by Playwright."""
+def reader(chromium, tmp_path_factory):
+    """A real browser whose windows share a profile on disk, as a person's do: it keeps what it has compiled."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    profile = tmp_path_factory.mktemp("profile")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield found
-        found.close()
+        start = playwright.chromium.launch_persistent_context
+        with start(profile, executable_path=chromium, args=flags, viewport={"width": 1280, "height": 800}) as context:
+            yield context
 
 
 def server_config(backend, folder):
@@ -203,6 +215,16 @@ def empty(connection, prefix):
 def embedded(request, data_dir, prefix):
     """An empty pipeline on the embedded server."""
     yield from opened(request, data_dir, prefix)
+
+
+@pytest.fixture
+def empty_prefix(data_dir):
+    """The prefix of an empty pipeline on the embedded server, for what opens it by itself."""
+    prefix = EMPTY["embedded"].pop() if EMPTY["embedded"] else new_prefix()
+    yield prefix
+    with dj_neuron.connect(data_dir, prefix=prefix) as pipeline:
+        empty(pipeline.database.connection, prefix)
+    EMPTY["embedded"].append(prefix)
 
 
 @pytest.fixture

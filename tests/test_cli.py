@@ -61,26 +61,26 @@ def built(run, small_file):
     run("compute", "--delay", 0.3)
 
 
-def test_build_and_compute_say_what_they_did(run, small_file):
-    first = run("build", small_file, "--delay", 0.05, "--delays", "-0.1:0.2", prefix="cli_build")
-    assert "3 session(s) new, 0 already there" in first.stdout
-    assert "delays: 0.05 s\ndelays: -0.1 to 0.2 s in steps of one frame\n6 stimulation(s) computed" in first.stdout
+def test_build_and_compute_say_what_they_did(run, brief_file, empty_prefix):
+    first = run("build", brief_file, "--delay", 0.05, "--delays", "-0.1:0.2", prefix=empty_prefix)
+    assert "1 session(s) new, 0 already there" in first.stdout
+    assert "delays: 0.05 s\ndelays: -0.1 to 0.2 s in steps of one frame\n2 stimulation(s) computed" in first.stdout
     assert re.search(r"^database: embedded PostgreSQL in ", first.stderr)
-    again = run("build", small_file, "--delay", 0.05, prefix="cli_build")
-    assert "0 session(s) new, 3 already there" in again.stdout
-    assert "0 stimulation(s) computed, 6 there before" in again.stdout
-    replaced = run("compute", "--replace", "--delay", 0.1, prefix="cli_build")
-    assert "3 stimulation(s) computed, 0 there before, 6 removed" in replaced.stdout
-    fresh = run("build", small_file, "--fresh", "--delay", 0.1, prefix="cli_build")
-    assert "3 session(s) new" in fresh.stdout
+    again = run("build", brief_file, "--delay", 0.05, prefix=empty_prefix)
+    assert "0 session(s) new, 1 already there" in again.stdout
+    assert "0 stimulation(s) computed, 2 there before" in again.stdout
+    replaced = run("compute", "--replace", "--delay", 0.1, prefix=empty_prefix)
+    assert "1 stimulation(s) computed, 0 there before, 2 removed" in replaced.stdout
+    fresh = run("build", brief_file, "--fresh", "--delay", 0.1, prefix=empty_prefix)
+    assert "1 session(s) new" in fresh.stdout
 
 
-def test_queued_delays_are_computed_by_whoever_comes_next(run, small_file):
-    run("ingest", small_file, prefix="cli_queue")
-    run("compute", "--queue", "--delay", 0.1, prefix="cli_queue")
-    assert "0 of 3 done" in run("status", prefix="cli_queue").stdout
-    assert "3 stimulation(s) computed" in run("compute", prefix="cli_queue").stdout
-    assert "3 of 3 done" in run("status", prefix="cli_queue").stdout
+def test_queued_delays_are_computed_by_whoever_comes_next(run, brief_file, empty_prefix):
+    run("ingest", brief_file, prefix=empty_prefix)
+    run("compute", "--queue", "--delay", 0.1, prefix=empty_prefix)
+    assert "0 of 1 done" in run("status", prefix=empty_prefix).stdout
+    assert "1 stimulation(s) computed" in run("compute", prefix=empty_prefix).stdout
+    assert "1 of 1 done" in run("status", prefix=empty_prefix).stdout
 
 
 @pytest.mark.usefixtures("built")
@@ -96,8 +96,8 @@ def test_tables_are_readable_previews(run):
     assert listed[1]["rows"][0]["session_date"] == "2020-03-02"
 
 
-def test_status_tells_who_is_at_what_and_what_failed(run, data_dir, make_session):
-    with dj_neuron.connect(data_dir, prefix="cli_jobs") as pipeline:
+def test_status_tells_who_is_at_what_and_what_failed(run, data_dir, make_session, empty_prefix):
+    with dj_neuron.connect(data_dir, prefix=empty_prefix) as pipeline:
         for number in (1, 2):
             ingest_session(make_session({}, sample_number=number))
         pipeline.compute(0.1, queue=True)
@@ -107,25 +107,25 @@ def test_status_tells_who_is_at_what_and_what_failed(run, data_dir, make_session
         assert jobs.reserve(first)
         assert jobs.reserve(second)
         jobs.error(second, "OSError: the disk is full\nreally", "Traceback (most recent call last):\n  somewhere")
-    out = run("status", prefix="cli_jobs").stdout
+    out = run("status", prefix=empty_prefix).stdout
     assert re.search(r"^StrfEstimation +0 of 2 done, 1 reserved, 1 failed$", out, re.MULTILINE)
     assert re.search(r"sample_number 1, .*\n  reserved by process \d+ on \S+ for \d+ s, by another program$", out, re.M)
     assert re.search(r"sample_number 2, .*\n  failed: OSError: the disk is full$", out, re.MULTILINE)
     assert "somewhere" not in out
     assert (
         "really\n  Traceback (most recent call last):\n    somewhere"
-        in run("status", "--errors", prefix="cli_jobs").stdout
+        in run("status", "--errors", prefix=empty_prefix).stdout
     )
-    report = json.loads(run("worker", "--retry", "--threads", 1, "--json", prefix="cli_jobs").stdout)
+    report = json.loads(run("worker", "--retry", "--threads", 1, "--json", prefix=empty_prefix).stdout)
     assert report["computed"]["StrfEstimation"] == 1
     assert "exclude each other" in run("worker", "--dask", "x", "--processes", 2, exit_code=2).stderr
 
 
-def test_names_are_printed_as_they_are(run, data_dir, make_session):
-    with dj_neuron.connect(data_dir, prefix="cli_names") as pipeline:
+def test_names_are_printed_as_they_are(run, data_dir, make_session, empty_prefix):
+    with dj_neuron.connect(data_dir, prefix=empty_prefix) as pipeline:
         ingest_session(make_session(subject_name="[bold]WT[/x] :smile:"))
         pipeline.status()
-    assert "[bold]WT[/x] :smile:" in run("tables", prefix="cli_names").stdout
+    assert "[bold]WT[/x] :smile:" in run("tables", prefix=empty_prefix).stdout
 
 
 def test_whoever_reads_may_stop_reading_without_a_word(folder, small_file):
@@ -144,14 +144,14 @@ def test_status_counts_in_words_and_in_json(run):
     assert all(progress == {"done": 6, "total": 6} for progress in status["computed"].values())
 
 
-def test_strfs_alone_are_judged_by_the_next_compute(run, small_file):
-    alone = run("build", small_file, "--strfs-only", "--delay", 0.1, prefix="cli_strfs_only")
-    assert "3 stimulation(s) computed" in alone.stdout
+def test_strfs_alone_are_judged_by_the_next_compute(run, brief_file, empty_prefix):
+    alone = run("build", brief_file, "--strfs-only", "--delay", 0.1, prefix=empty_prefix)
+    assert "1 stimulation(s) computed" in alone.stdout
     assert "then " not in alone.stdout
-    assert "Significance                  0 of 0 done" in run("status", prefix="cli_strfs_only").stdout
-    judged = run("compute", prefix="cli_strfs_only")
-    assert "0 stimulation(s) computed, 3 there before" in judged.stdout
-    assert "then Significance of 3, ReceptiveField of 3" in judged.stdout
+    assert "Significance                  0 of 0 done" in run("status", prefix=empty_prefix).stdout
+    judged = run("compute", prefix=empty_prefix)
+    assert "0 stimulation(s) computed, 1 there before" in judged.stdout
+    assert "then Significance of 1, ReceptiveField of 1" in judged.stdout
 
 
 @pytest.mark.usefixtures("built")
@@ -228,25 +228,25 @@ def test_what_a_person_can_mend_is_one_sentence_and_exit_2(run, folder, argument
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_file_that_contradicts_is_refused(run, small_file, folder):
-    run("ingest", small_file, prefix="cli_conflict")
+def test_a_file_that_contradicts_is_refused(run, small_file, folder, empty_prefix):
+    run("ingest", small_file, prefix=empty_prefix)
     (folder / "other").mkdir()
     other = folder / "other" / "small.pkl"
     run("simulate", other, "--layout", "small", "--seed", 2, options=[])
-    result = run("ingest", other, prefix="cli_conflict", exit_code=2)
+    result = run("ingest", other, prefix=empty_prefix, exit_code=2)
     assert re.search(
         r"Error: .*small.pkl: WT \(small\), 2020-03-01, sample 1: the pipeline holds .*spike_times_s", result.stderr
     )
 
 
-def test_outline_and_unpack_show_what_is_in_a_file(run, small_file, folder):
+def test_outline_and_unpack_show_what_is_in_a_file(run, small_file, folder, empty_prefix):
     outlined = json.loads(run("outline", small_file, options=[]).stdout)
     assert [session["subject_name"] for session in outlined] == ["WT (small)", "WT (small)", "KO (small)"]
     assert "(16, 12, 1500)" in str(outlined[0]["stimulations"][0]["movie"])
     unpacked = run("unpack", small_file, "unpacked", options=[]).stdout.split()
     assert {Path(path).name for path in unpacked} == {path.name for path in (folder / "unpacked").iterdir()}
-    run("ingest", small_file, prefix="cli_unpack")
-    assert "0 session(s) new, 3 already there" in run("ingest", "unpacked", prefix="cli_unpack").stdout
+    run("ingest", small_file, prefix=empty_prefix)
+    assert "0 session(s) new, 3 already there" in run("ingest", "unpacked", prefix=empty_prefix).stdout
     run("unpack", small_file, "unpacked", options=[], exit_code=2)
 
 
@@ -276,7 +276,7 @@ def test_demo_can_be_run_again(run, folder, tmp_path, brief_layout):
     other, same = (run("demo", "--layout", brief_layout, options=options) for _ in range(2))
     assert "starting anew" in other.stderr
     assert "starting anew" not in same.stderr
-    assert len({re.search(r"\d+ of 4 simulated.*", one.stdout)[0] for one in (other, same)}) == 1
+    assert len({re.search(r"\d+ of 3 simulated.*", one.stdout)[0] for one in (other, same)}) == 1
     sessions = [session for session, _ in simulate("small", 9)]
     write_recording_folder(sessions[2], tmp_path / "own")
     run("build", tmp_path / "own", "--fresh", options=options)

@@ -134,11 +134,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run_page(page, folder, home, file, python=sys.executable, options=("-W", "error")):
+def run_page(page, folder, home, file, python):
     (folder / "ret1_data.pkl").symlink_to(file)
     blocks = list(to_run(page))
     (folder / "blocks.json").write_text(json.dumps([asdict(block) for block in blocks]))
-    command = [python, *options, ROOT / "tests" / "run_page.py", "blocks.json", "outputs.json"]
+    command = [python, ROOT / "tests" / "run_page.py", "blocks.json", "outputs.json"]
     result = subprocess.run(command, cwd=folder, env=environment(home), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     for block, printed in zip(blocks, json.loads((folder / "outputs.json").read_text()), strict=True):
@@ -156,20 +156,20 @@ def assert_same(printed, block):
 
 
 @pytest.mark.parametrize("page", [page for page in RUNNABLE if page not in (*DRAWING, WITH_PEERS)], ids=name)
-def test_what_a_page_shows_runs(page, folder, home, small_file):
-    run_page(page, folder, home, small_file)
+def test_what_a_page_shows_runs(page, folder, home, small_file, programs):
+    run_page(page, folder, home, small_file, programs[1])
 
 
 @pytest.mark.parametrize("page", DRAWING, ids=name)
-def test_what_a_page_shows_is_drawn(page, folder, brief_home, brief_file):
+def test_what_a_page_shows_is_drawn(page, folder, brief_home, brief_file, programs):
     write_recording_folder(next(read_sessions(brief_file)), folder / "my-recording")
-    run_page(page, folder, brief_home, brief_file)
+    run_page(page, folder, brief_home, brief_file, programs[1])
     assert (folder / "pictures" / "report.html").stat().st_size > 1e5
 
 
 @pytest.mark.skipif(not PEERS.exists(), reason="bash pkg.sh peers installs pyret, RFEst and pynapple")
 def test_the_same_by_other_packages(folder, home, small_file):
-    run_page(WITH_PEERS, folder, home, small_file, PEERS, options=())  # their warnings are their own
+    run_page(WITH_PEERS, folder, home, small_file, PEERS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -265,11 +265,11 @@ def test_the_site_can_be_searched_for_what_a_docstring_says(site):
     assert '"spike_triggered_averag' in index
 
 
-def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path, programs):
     notebook = DOCS / "tutorial" / "from-file-to-mosaic.py"
     cells = re.split(r"^# %%", notebook.read_text(), flags=re.MULTILINE)[1:]
     assert sum(not cell.startswith(" [markdown]") for cell in cells) >= 12
-    command = [sys.executable, "-W", "error", str(notebook)]
+    command = [programs[1], notebook]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert re.search(r"neuron \d+ z = .*, p = 0\.000999", result.stdout)

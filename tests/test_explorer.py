@@ -77,14 +77,6 @@ def served(recorded, explorer):
         yield address
 
 
-@pytest.fixture(scope="module")
-def reader(browser):
-    """Somebody who has opened the explorer before: what does not change is kept in the browser."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    yield context
-    context.close()
-
-
 @pytest.fixture
 def page(reader):
     """A window; a test fails if its page has an error or asks for anything elsewhere."""
@@ -102,7 +94,7 @@ def page(reader):
     )
     window.faults = faults
     yield window
-    for one in reader.pages:
+    for one in reader.pages[1:]:  # without the first one a browser would end
         one.close()
     assert faults == []
 
@@ -538,9 +530,8 @@ def test_figures_keep_their_place_while_they_load(page, served):
     assert page.locator("main").bounding_box()["height"] == before
 
 
-def test_two_windows_at_once(browser, served):
-    contexts = [browser.new_context() for _ in range(2)]
-    windows = [context.new_page() for context in contexts]
+def test_two_windows_at_once(page, served):
+    windows = [page, page.context.new_page()]
     for neuron_id, window in enumerate(windows, 1):
         window.goto(f"{served}{neuron_address(neuron_id)}")
     for neuron_id, window in enumerate(windows, 1):
@@ -548,8 +539,6 @@ def test_two_windows_at_once(browser, served):
         window.keyboard.press("j")
     for neuron_id, window in enumerate(windows, 1):
         heading(window, f"Neuron {neuron_id + 1}")
-    for context in contexts:
-        context.close()
 
 
 # An empty database, and one that goes away

@@ -234,9 +234,10 @@ def test_attributes_are_escaped_too():
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_it_without_complaint(folder, browser, width):
-    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
-    shown = context.new_page()
+def test_a_browser_shows_it_without_complaint(folder, reader, width):
+    reader.set_offline(True)
+    shown = reader.new_page()
+    shown.set_viewport_size({"width": width, "height": 900})
     said = []
     shown.on("console", lambda message: said.append(message.text))
     shown.on("pageerror", lambda error: said.append(str(error)))
@@ -251,7 +252,7 @@ def test_a_browser_shows_it_without_complaint(folder, browser, width):
     assert shown.evaluate("document.activeElement.className") == "skip"
     shown.keyboard.press("Enter")
     assert shown.url.endswith("#content")
-    context.close()
+    shown.close()
 
 
 def test_reasons_that_differ_in_numbers_only_become_one():

@@ -313,7 +313,7 @@ def test_every_verb_on_s3_and_no_secret_is_shown(work_dir, s3, data_dir, prefix,
     run("build", str(brief_file), "--delays", "-0.05:0.1", "--strfs-only")
     stored = json.loads(run("status", "--deep", "--json").stdout)["store"]
     assert (stored["faults"], stored["orphans"], stored["is_read"]) == ([], [], True)
-    assert stored["n_objects"] == 1 + 4  # a movie and four STRFs
+    assert stored["n_objects"] == 1 + 3  # a movie and three STRFs
     assert run("figures", "--out", "pictures").stdout.endswith("pictures/report.html leads through them\n")
     run("export", "neurons", "neurons.csv")
     assert "0 object(s) without rows" in run("db", "clean").stdout

@@ -1,8 +1,9 @@
 """``dj-neuron`` without its start, for tests that call it often: processes forked from one that has imported the rest.
 
-:func:`serving` starts that one and makes a program that hands its arguments, folder, environment and streams to a
-process forked from it, passes signals on and ends as that process ends. What depends on the environment when it is
-imported, DataJoint and all of ours that needs it, is imported by the forked process.
+:func:`serving` starts that one and makes programs that hand their arguments, folder, environment and streams to a
+process forked from it, pass signals on and end as that process ends: ``dj-neuron``, and ``python SCRIPT ARGUMENTS``,
+for which warnings are errors. What depends on the environment when it is imported, DataJoint and all of ours that needs
+it, is imported by the forked process.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import selectors
 import signal
 import socket
@@ -18,12 +20,13 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from pathlib import Path
 
 IMPORTED = (
     *("dash", "dj_neuron.contracts", "dj_neuron.simulate", "dj_neuron.readers", "dj_neuron.strf"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "networkx", "pandas", "platform", "psutil", "psycopg2"),
-    *("pydantic_settings", "pymysql", "scipy.optimize", "urllib.request"),
+    *("pydantic_settings", "pymysql", "s3fs", "scipy.optimize", "urllib.request"),
 )
 CLIENT = """#!{python} -IS
 import array, json, os, signal, socket, sys
@@ -47,10 +50,11 @@ sys.exit(code)
 
 
 @contextlib.contextmanager
-def serving(program):
-    """Make the executable file `program`, which works until the context ends."""
-    folder = tempfile.mkdtemp(prefix="dj-neuron-")  # short, as a socket's path must be
-    address = f"{folder}/socket"
+def serving(folder):
+    """Make the executable files ``dj-neuron`` and ``python`` in `folder`, which work until the context ends."""
+    programs = [folder / "dj-neuron", folder / "python"]
+    place = tempfile.mkdtemp(prefix="dj-neuron-")  # short, as a socket's path must be
+    address = f"{place}/socket"
     server = subprocess.Popen(
         (sys.executable, __file__, address),
         stdin=subprocess.PIPE,
@@ -59,13 +63,14 @@ def serving(program):
     )
     try:
         assert server.stdout.readline() == b"ready\n"
-        program.write_text(CLIENT.format(python=sys.executable, address=address))
-        program.chmod(0o755)
-        yield program
+        for program in programs:
+            program.write_text(CLIENT.format(python=sys.executable, address=address))
+            program.chmod(0o755)
+        yield programs
     finally:
         server.communicate()
         Path(address).unlink()
-        Path(folder).rmdir()
+        Path(place).rmdir()
 
 
 def _serve(address):
@@ -130,10 +135,16 @@ def _run(call, streams):
         sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
         sys.stderr = os.fdopen(2, "w", buffering=1)
         sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
-        from dj_neuron.cli import main  # noqa: PLC0415 - with the environment that was given
+        program = Path(sys.argv[0]).name
+        if program == "python":
+            sys.argv = sys.argv[1:]
+            warnings.simplefilter("error")
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        else:
+            from dj_neuron.cli import main  # noqa: PLC0415 - with the environment that was given
 
+            main()
         code = 0
-        main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:
