@@ -88,8 +88,8 @@ run_tests() {
     trap 'rm -rf -- "$scratch"' EXIT
     cd -- "$root"
     say "running the tests"
-    # all tests: on all cores, and one more while others wait for servers and browsers
-    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder
+    # all tests: on all cores, and two more while others wait for servers and browsers
+    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 2))" --dist=loadfile --no-loadscope-reorder
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 

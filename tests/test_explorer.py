@@ -509,12 +509,13 @@ def test_pages_are_accessible(page, served, address, title):
 
 
 def test_nothing_overflows_on_usual_screens(page, served):
-    for width, height in WIDTHS:
-        page.set_viewport_size({"width": width, "height": height})
-        for address in ("/", neuron_address(1), "/stimulation/WT/2020-01-02/3/1", "/pipeline"):
-            page.goto(f"{served}{address}")
-            page.locator("main h1").wait_for()
-            page.wait_for_load_state("networkidle")
+    for address in ("/", neuron_address(1), "/stimulation/WT/2020-01-02/3/1", "/pipeline"):
+        page.goto(f"{served}{address}")
+        page.locator("main h1").wait_for()
+        page.wait_for_load_state("networkidle")
+        for width, height in WIDTHS:
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(200)  # Plotly draws anew when the window has its size
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
                 width,
                 address,
