@@ -35,10 +35,8 @@ class CatalogueAdapter(PostgreSQLAdapter):  # type: ignore[misc]
 
     def get_table_info_sql(self, schema_name: str, table_name: str) -> str:
         return f"""
-            SELECT n.nspname AS table_schema, c.relname AS table_name,
-                obj_description(c.oid, 'pg_class') AS table_comment
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.oid = {self._oid(schema_name, table_name)}"""
+            SELECT relname AS table_name, obj_description(oid, 'pg_class') AS table_comment
+            FROM pg_class WHERE oid = {self._oid(schema_name, table_name)} AND relkind IN ('r', 'v', 'f', 'p')"""
 
     def get_columns_sql(self, schema_name: str, table_name: str) -> str:
         return f"""
