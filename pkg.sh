@@ -36,9 +36,9 @@ make_with_uv() {
     shift
     for lock in "$@"; do locks+=(--requirement "$root/$lock"); done
     [ -x "$folder/bin/python" ] || uv venv --quiet --no-project --no-cache --python '>=3.11' "$folder" || return
-    # compiled now, as pip does: where Python may not write bytecode, every start would take seconds
-    uv pip install --quiet --no-cache --compile-bytecode --python "$folder/bin/python" --require-hashes "${locks[@]}" || return
-    uv pip install --quiet --no-cache --python "$folder/bin/python" --no-deps --no-build-isolation --editable "$root"
+    uv pip install --quiet --no-cache --python "$folder/bin/python" --require-hashes "${locks[@]}" || return
+    env -u UV_COMPILE_BYTECODE uv pip install --quiet --no-cache --python "$folder/bin/python" --no-deps \
+        --no-build-isolation --editable "$root"
 }
 
 make_with_pip() {
@@ -77,7 +77,8 @@ setup() {
     [ "$found" != "$wanted" ] || return 0
     [ -w "$root" ] || die "cannot write to $root, where .venv belongs"
     [ "$found" != nothing ] || rm -rf -- "$venv"
-    make_environment "$venv" "$(lock_of "$wanted")"
+    # compiled now, as pip does: where Python may not write bytecode, every start would take seconds
+    UV_COMPILE_BYTECODE=1 make_environment "$venv" "$(lock_of "$wanted")"
     "$python" -m compileall -q "$root/src" # what is editable nobody compiles
     printf '%s %s\n' "$(state)" "$wanted" >"$stamp"
     say "set up in $venv"
@@ -88,8 +89,8 @@ run_tests() {
     trap 'rm -rf -- "$scratch"' EXIT
     cd -- "$root"
     say "running the tests"
-    # all tests: on all cores, and two more while others wait for servers and browsers
-    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 2))" --dist=loadfile --no-loadscope-reorder
+    # all tests: on all cores, and one more while others wait for servers and browsers
+    [ $# -gt 0 ] || set -- --numprocesses="$(($(nproc) + 1))" --dist=loadfile --no-loadscope-reorder
     "$python" -m pytest --basetemp="$scratch/pytest" "$@"
 }
 

@@ -55,14 +55,16 @@ def laboratory(data_dir, small_file):
 
 
 def contents(pipeline):
-    """A checksum of every table of the pipeline, and of every file in the store."""
+    """A checksum of every table of the pipeline and of every file of its own, and what else is in the store."""
     query, prefix = pipeline.database.connection.query, pipeline.database.prefix
     names = query(f"SELECT schemaname, tablename FROM pg_tables WHERE starts_with(schemaname, '{prefix}_')").fetchall()
     sums = [f"""SELECT '{table}', md5(string_agg(t::text, '|' ORDER BY t::text)) FROM "{schema}"."{table}" t"""
             for schema, table in names]  # fmt: skip
-    store = pipeline.database.data_dir / "store"
-    files = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in store.rglob("*") if path.is_file()}
-    return sorted(query(" UNION ALL ".join(sums)).fetchall()), files, sorted(store.rglob("*"))
+    paths = sorted((pipeline.database.data_dir / "store").rglob("*"))
+    own = [path for path in paths if prefix in str(path) and path.is_file()]
+    files = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+    assert files  # of what the small file holds
+    return sorted(query(" UNION ALL ".join(sums)).fetchall()), files, paths
 
 
 def command(*arguments):

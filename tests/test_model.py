@@ -132,6 +132,22 @@ def test_nothing_near_a_tested_frame_is_trained_on():
         assert trained.size > 700
 
 
+def test_spikes_within_the_reach_of_the_filter_teach_nothing_about_their_neighbours():
+    frames, clock = stimulus(3000)
+    counts = known_counts(frames, rate_hz=60)[1]
+    reach = 12  # frames of the longest delay, and one
+
+    def first_half(counts):
+        times_s = 1.0 + (np.repeat(np.arange(3000), counts) + 0.5) / RATE_HZ
+        return predict_held_out(frames, clock, [times_s], DELAYS, BLOCK_UM, n_folds=2)[0].predicted[:1500]
+
+    before = first_half(counts)
+    counts[1500 : 1500 + reach] += 3
+    assert np.array_equal(first_half(counts), before, equal_nan=True)
+    counts[1500 + reach] += 3
+    assert not np.array_equal(first_half(counts), before, equal_nan=True)
+
+
 def test_other_showings_of_tested_images_are_not_trained_on():
     trials = np.array([np.arange(100, 200), np.arange(500, 600)])
     fold = _folds(1000, 5, 3, trials)[0]  # frames 0 to 199
