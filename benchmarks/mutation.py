@@ -8,6 +8,7 @@ Changes of annotations and docstrings do nothing and are left out. What survives
 
 import argparse
 import ast
+import contextlib
 import math
 import os
 import random
@@ -24,6 +25,9 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from warm_program import serving  # noqa: E402
+
 NUMERICS = Path("src/dj_neuron/strf")
 # where a module's tests have another name than the module
 TESTS = {
@@ -50,6 +54,31 @@ TESTS = {
 }
 # what the tests of the module let pass meets those of the whole
 LAST = ("metamorphic", "receptive_field_tables", "covariance_tables")
+
+RUN_TESTS = """
+import sys
+import warnings
+
+import hypothesis
+import pytest
+
+for name in [name for name in sys.modules if name.partition(".")[0] == "dj_neuron"]:
+    del sys.modules[name]
+sys.path.insert(0, "src")
+warnings.resetwarnings()
+
+
+class OnlyWhether:
+    def pytest_configure(self):
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # the smallest example is not asked for
+        quick = hypothesis.settings(hypothesis.settings.default, phases=phases, database=None)
+        hypothesis.settings.register_profile("only_whether", quick)
+        hypothesis.settings.load_profile("only_whether")
+
+
+options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+sys.exit(pytest.main([*options, *sys.argv[1:]], plugins=[OnlyWhether()]))
+"""
 
 
 def mutants(code):
@@ -92,31 +121,25 @@ def changed(code, name, occurrence):
     return new, line
 
 
-def run_tests(folder, names, timeout_s):
-    """Say whether tests passed, failed, or took too long."""
-    files = [f"tests/test_{name}.py" for name in names]
-    command = [
-        ROOT / ".venv/bin/python",
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        *files,
-    ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder / "src"),
-        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
-    }
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired:
-        return "took too long"
-    return "passed" if done.returncode == 0 else "failed"
+class Tester:
+    """Runs tests of a copy of the checkout, each time in a process forked from one that has imported the libraries."""
+
+    def __init__(self, python, folder):
+        self._python, self._folder = python, folder
+        self._script = folder / "run_tests.py"
+        self._script.write_text(RUN_TESTS)
+
+    def __call__(self, names, timeout_s):
+        """Say whether tests passed, failed, or took too long."""
+        command = [self._python, self._script, *(f"tests/test_{name}.py" for name in names)]
+        environment = {**os.environ, "PYTHONPATH": str(self._folder / "src")}
+        try:
+            done = subprocess.run(
+                command, cwd=self._folder, env=environment, capture_output=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "took too long"
+        return "passed" if done.returncode == 0 else "failed"
 
 
 def interval(n_found, n_all):
@@ -141,8 +164,10 @@ def main():
     random.Random(chosen.seed).shuffle(every)  # noqa: S311 - draws a sample
     print(f"{len(every)} changes in {len(codes)} modules", flush=True)
     outcomes, survivors = Counter(), []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _, python = stack.enter_context(serving(folder, ROOT / ".venv/bin/python"))
+        run_tests = Tester(python, folder)
         for name in ("src", "tests", "docs", "benchmarks"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
@@ -157,13 +182,13 @@ def main():
             tests, path = TESTS.get(module, (module,)), folder / NUMERICS / f"{module}.py"
             if module not in usual_s:
                 started = time.monotonic()
-                if run_tests(folder, tests, 1800) != "passed":
+                if run_tests(tests, 1800) != "passed":
                     sys.exit(f"the tests of {module} fail without any change")
                 usual_s[module] = time.monotonic() - started
             path.write_text(new)
-            outcome = run_tests(folder, tests, 60 + 5 * usual_s[module])
+            outcome = run_tests(tests, 60 + 5 * usual_s[module])
             if outcome == "passed":
-                outcome = run_tests(folder, LAST, 1800)
+                outcome = run_tests(LAST, 1800)
             path.write_text(codes[module])
             outcomes[outcome] += 1
             print(".", end="", flush=True)

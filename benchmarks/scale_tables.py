@@ -21,8 +21,9 @@ import dj_neuron
 from dj_neuron import Movie, pipeline, queries
 from dj_neuron.computing import DelayRange
 from dj_neuron.contracts import Session, SpikeTrain, Stimulation
-from dj_neuron.explorer.pages.table import MOST_ROWS
+from dj_neuron.explorer.pages.table import ROWS_PER_PAGE, most_rows
 from dj_neuron.ingest import ingest_session
+from dj_neuron.thread_connections import ThreadConnections
 
 N_IN_SESSION = 100
 SUBJECT = "template"
@@ -184,8 +185,6 @@ def explorer_queries():
     parameters = queries.default_parameters()
     everything = queries.NeuronQuery(parameters)
     n_all = queries.n_neurons(everything)
-    most = MOST_ROWS + 1
-    last = max(min(n_all, MOST_ROWS) - 50, 0)
     middle = queries.neuron_page(everything, offset=n_all // 2, limit=1)[0]
     stimulation_id = next(iter(queries.recordings(offset=1, limit=1))).stimulations[0].stimulation_id
     key = vars(stimulation_id)
@@ -193,39 +192,49 @@ def explorer_queries():
     def of(**changes):
         return queries.NeuronQuery(parameters, **changes)
 
+    def counted(query):
+        return queries.n_neurons(query, at_most=most_rows(query) + 1)
+
+    def last_page(query):
+        return queries.neuron_page(query, offset=max(counted(query) - 1 - ROWS_PER_PAGE, 0))
+
     found = {
         "start: tiles": lambda: queries.totals(parameters),
-        "start: sizes": queries.about_sizes,
+        "start: is it large?": queries.is_large,
         "start: 50 sessions": lambda: queries.recordings(limit=50),
         "start: last 50 sessions": lambda: queries.recordings(offset=max(n_all // N_IN_SESSION - 50, 0), limit=50),
         "parameters": queries.default_parameters,
         "estimates to choose from": queries.parameter_rows,
-        "table: count": lambda: queries.n_neurons(everything, at_most=most),
+        "table: count": lambda: counted(everything),
         "table: first page": lambda: queries.neuron_page(everything),
-        "table: last page": lambda: queries.neuron_page(everything, offset=last),
+        "table: last page": lambda: last_page(everything),
     }
     for name in queries.SORT_COLUMNS:
         for descending in (False, True):
             query = of(sort_by=name, descending=descending)
             found[f"table: by {'-' * descending}{name}"] = lambda query=query: queries.neuron_page(query)
-            found[f"table: by {'-' * descending}{name}: last page"] = lambda query=query: queries.neuron_page(
-                query, offset=last
-            )
+            found[f"table: by {'-' * descending}{name}: last page"] = lambda query=query: last_page(query)
+    significant, on = {"p_value_field": (None, 0.05)}, {"polarity": (1, 1)}
     for words, changes in {
-        "significant": {"ranges": {"p_value_field": (None, 0.05)}},
-        "ON": {"ranges": {"polarity": (1, 1)}},
-        "significant and ON by -peak_z": {
-            "ranges": {"p_value_field": (None, 0.05), "polarity": (1, 1)},
-            "sort_by": "peak_z",
-            "descending": True,
+        "significant": {"ranges": significant},
+        "ON": {"ranges": on},
+        "significant and ON": {"ranges": significant | on},
+        "significant, label contains 77": {"ranges": significant, "label": "77"},
+        "significant, 100 < x < 101": {"ranges": significant | {"centre_x_um": (100, 101)}},
+        "z and r above a half": {"ranges": {"peak_z": (3, None), "test_correlation": (0.35, None)}},
+        "significant and ON, z and r above a half": {
+            "ranges": {**significant, **on, "peak_z": (3, None), "test_correlation": (0.35, None)}
         },
         "100 < x < 101": {"ranges": {"centre_x_um": (100, 101)}},
         "label contains 77": {"label": "77"},
         "label contains nothing there": {"label": "no such"},
     }.items():
-        query = of(**changes)
-        found[f"table: {words}: rows"] = lambda query=query: queries.neuron_page(query)
-        found[f"table: {words}: count"] = lambda query=query: queries.n_neurons(query, at_most=most)
+        for sort_by in ("", "peak_z", "test_correlation"):
+            query = of(**changes, sort_by=sort_by, descending=bool(sort_by))
+            by = f" by -{sort_by}" if sort_by else ""
+            found[f"table: {words}{by}: rows"] = lambda query=query: queries.neuron_page(query)
+            found[f"table: {words}{by}: last page"] = lambda query=query: last_page(query)
+        found[f"table: {words}: count"] = lambda query=query: counted(query)
     own = of(key=key, sort_by="peak_z", descending=True)
     found |= {
         "stimulation: described": lambda: queries.stimulation_infos([key]),
@@ -256,14 +265,14 @@ def timed(server, ask, n_runs):
 def measure(server, n_runs, only):
     """Print and give the milliseconds of every query."""
     found = {}
-    print(f"\n{'median of milliseconds (least to most)':46}{'by the clock':>28}{'of work':>24}")
+    print(f"\n{'median of milliseconds (least to most)':64}{'by the clock':>28}{'of work':>24}")
     for name, ask in explorer_queries().items():
         if only in name:
             found[name] = timed(server, ask, n_runs)
             sides = [
                 f"{statistics.median(s):8.1f} ({min(s):.1f} to {max(s):.1f})" for s in zip(*found[name], strict=True)
             ]
-            print(f"{name:46}{sides[0]:>28}{sides[1]:>24}", flush=True)
+            print(f"{name:64}{sides[0]:>28}{sides[1]:>24}", flush=True)
     return found
 
 
@@ -302,7 +311,13 @@ def main():
             computed(opened, session(N_IN_SESSION, 600, 8, 40), DelayRange(0.0, 0.05), 20)
             print(f"{fill(server, chosen.neurons):.0f} s to copy the rows", flush=True)
             weigh(server)
-        found = measure(server, chosen.runs, chosen.only)
+        # as the explorer reads
+        connections = ThreadConnections(opened.database.connection, opened.database.description)
+        pipeline.activate(connections, chosen.prefix)
+        queries.load_headings()
+        found = measure(Server(connections), chosen.runs, chosen.only)
+        connections.close()
+        pipeline.activate(opened.database.connection, chosen.prefix)
         if chosen.json:
             chosen.json.write_text(json.dumps(found, indent=2))
         if not (chosen.keep or chosen.again):

@@ -1,6 +1,7 @@
 """The table of neurons that the database sorts, filters and cuts, beside the one that Python would."""
 
 import dataclasses
+import importlib
 import itertools
 import math
 
@@ -9,8 +10,11 @@ import pytest
 from dj_neuron import ingest, queries
 from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import PipelineError
-from dj_neuron.queries import NeuronQuery
+from dj_neuron.explorer.loading import totals
+from dj_neuron.explorer.pages import table
+from dj_neuron.queries import NeuronQuery, counting
 
+statements = importlib.import_module("dj_neuron.queries.neuron_page")  # the package has a function of that name
 KEY = ("subject_name", "session_date", "sample_number", "stimulation_number", "neuron_id")
 
 
@@ -80,6 +84,63 @@ def test_labels_are_found_whatever_their_case(pipeline, make_session):
     for text, expected in (("chan", {1}), ("1_A", {1}), ("100%", {2}), ("<S", {3}), ("_", {1}), ("!", set())):
         rows = queries.neuron_page(NeuronQuery(queries.default_parameters(), label=text))
         assert {row["neuron_id"] for row in rows} == expected, text
+
+
+def test_what_is_looked_up_row_by_row_is_what_joins_give(computed, monkeypatch):
+    everything = NeuronQuery(queries.default_parameters())
+    ranges = [
+        {"n_spikes": (1, None)},
+        {"peak_z": (None, 100)},
+        {"p_value_field": (0, 1)},
+        {"p_value_field": (0, 1), "peak_z": (None, 100), "n_spikes": (None, 3)},
+        {"polarity": (-1, 1), "test_correlation": (-1, 1)},
+        {"q_value_field": (2, 3), "n_spikes": (0, None)},
+    ]
+    every = itertools.product([{}, *ranges], ("", "n", "no such"), ("", "n_spikes", "peak_z", "test_correlation"))
+    chosen = [
+        dataclasses.replace(everything, ranges=one, label=label, sort_by=sort_by, descending=label == "n")
+        for one, label, sort_by in itertools.islice(every, 0, None, 5)
+    ]
+    cuts = ((0, 50), (1, 2))
+
+    def found():
+        for query in chosen:
+            pages = [[key_of(row) for row in queries.neuron_page(query, offset=o, limit=n)] for o, n in cuts]
+            yield pages, queries.n_neurons(query, at_most=2), queries.n_neurons(query, at_most=99)
+
+    joined = list(found())
+    assert {n_all for _, _, n_all in joined} >= {0, 6}
+    asked = []
+    monkeypatch.setattr(statements, "_FEW", -1)
+    monkeypatch.setattr(
+        statements,
+        "_ask",
+        lambda text, *args, ask=statements._ask, **how: asked.append(text) or ask(text, *args, **how),
+    )
+    for n_candidates in (99, 1):
+        monkeypatch.setattr(statements, "_CANDIDATES", n_candidates)
+        assert list(found()) == joined
+    assert any("WHERE 1 = (SELECT 1" in text for text in asked)
+    monkeypatch.setattr(statements, "_LABELS", 1)
+    assert list(found()) == joined
+
+
+def test_large_pipelines_count_less(computed, monkeypatch):
+    parameters = queries.default_parameters()
+    of_one = NeuronQuery(parameters, ranges={"peak_z": (0, None)}, sort_by="n_spikes")
+    of_two = NeuronQuery(parameters, ranges={"peak_z": (0, None), "p_value_field": (0, 1)})
+    labelled = NeuronQuery(parameters, ranges={"peak_z": (0, None)}, label="1")
+    counts = queries.totals(parameters)
+    assert not queries.is_large()
+    assert {table.most_rows(query) for query in (of_one, of_two, labelled)} == {table.MOST_ROWS}
+    assert totals() == counts
+    monkeypatch.setattr(counting, "COUNTED_UP_TO", -2)  # a server that has not looked yet estimates -1
+    assert queries.is_large()
+    assert [table.most_rows(query) for query in (of_one, of_two, labelled)] == [
+        table.MOST_ROWS,
+        *[table.MOST_JOINED] * 2,
+    ]
+    assert totals() == counts
 
 
 def test_nothing_computed_and_nothing_recorded(pipeline, make_session):

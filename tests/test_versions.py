@@ -72,6 +72,7 @@ def test_older_tables_are_refused_upgraded_and_computed(older):
         "Judgement has new columns; 4 row(s) of Significance were removed: compute again",
         "Score has new columns; 4 row(s) of Prediction were removed: compute again",
         "4 column(s) keep checksums of arrays stored from now on; 11 index(es) were added",
+        "1 index(es) were added",
     ]
     assert upgrade(older) == []
     with connect(*older) as pipeline:
@@ -102,7 +103,7 @@ def test_an_interrupted_upgrade_is_taken_up_again(older):
         next(tables.upgrade(database.connection, database.prefix))
     with pytest.raises(DatabaseError, match="db upgrade"):
         connect(*older)
-    assert [step.split()[0] for step in upgrade(older)] == ["Score", "4"]
+    assert [step.split()[0] for step in upgrade(older)] == ["Score", "4", "1"]
     connect(*older).close()
 
 
@@ -116,23 +117,31 @@ def test_tables_after_an_upgrade_are_those_of_a_new_pipeline(older, prefix):
         tables.drop(pipeline.database.connection, f"{prefix}_new")
 
 
-def test_tables_of_version_2_are_indexed_by_fields(pipeline):
+@pytest.mark.parametrize("version", [2, 3])
+def test_indexes_are_added_that_tables_of_a_version_lack(pipeline, version):
     connection, prefix = pipeline.database.connection, pipeline.database.prefix
-    judgement = tables.receptive_field.Significance.Judgement
     is_mysql = connection.adapter.backend == "mysql"
+    added = [
+        (3, tables.receptive_field.Significance.Judgement, ("p_value", "q_value")),
+        (4, tables.experiment.Neuron, ("source_label",)),
+    ]
+    lacking = [(table, columns) for since, table, columns in added if since > version]
 
-    def names():
-        found = connection.query(versions._INDEX_NAMES[connection.adapter.backend], args=(judgement.database,))
-        return {name for name, *_ in found if "p_value" in name or "q_value" in name}
+    def names(table, columns):
+        found = connection.query(versions._INDEX_NAMES[connection.adapter.backend], args=(table.database,))
+        return {name for name, *_ in found if any(column in name for column in columns)}
 
-    assert len(names()) == 2
-    for name in names():
-        place = f" ON {judgement.full_table_name}" if is_mysql else ""
-        index = name if is_mysql else f'"{judgement.database}"."{name}"'
-        connection.query(f"DROP INDEX {index}{place}")
-    versions.record(connection, prefix, 2)
-    assert list(tables.upgrade(connection, prefix)) == ["2 index(es) were added"]
-    assert len(names()) == 2
+    for table, columns in lacking:
+        assert len(names(table, columns)) == len(columns)
+        for name in names(table, columns):
+            place = f" ON {table.full_table_name}" if is_mysql else ""
+            index = name if is_mysql else f'"{table.database}"."{name}"'
+            connection.query(f"DROP INDEX {index}{place}")
+    versions.record(connection, prefix, version)
+    steps = list(tables.upgrade(connection, prefix))
+    assert steps == [f"{len(columns)} index(es) were added" for _, columns in lacking]
+    for table, columns in lacking:
+        assert len(names(table, columns)) == len(columns)
 
 
 def described(table):

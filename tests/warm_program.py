@@ -50,13 +50,13 @@ sys.exit(code)
 
 
 @contextlib.contextmanager
-def serving(folder):
+def serving(folder, interpreter=sys.executable):
     """Make the executable files ``dj-neuron`` and ``python`` in `folder`, which work until the context ends."""
     programs = [folder / "dj-neuron", folder / "python"]
     place = tempfile.mkdtemp(prefix="dj-neuron-")  # short, as a socket's path must be
     address = f"{place}/socket"
     server = subprocess.Popen(
-        (sys.executable, __file__, address),
+        (interpreter, __file__, address),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # other tests have the other cores
@@ -64,7 +64,7 @@ def serving(folder):
     try:
         assert server.stdout.readline() == b"ready\n"
         for program in programs:
-            program.write_text(CLIENT.format(python=sys.executable, address=address))
+            program.write_text(CLIENT.format(python=interpreter, address=address))
             program.chmod(0o755)
         yield programs
     finally:

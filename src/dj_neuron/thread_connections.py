@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _READ_ONLY = {
-    "mysql": "SET SESSION TRANSACTION READ ONLY",
-    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "mysql": ("SET SESSION TRANSACTION READ ONLY",),
+    # PostgreSQL compiles what it thinks will take long, for a second, where pages stop reading after 50 rows
+    "postgresql": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET jit = off"),
 }
 
 
@@ -83,7 +84,8 @@ class ThreadConnections:
     def _opened(self) -> Any:
         try:
             connection = self._open()
-            connection.query(_READ_ONLY[connection.adapter.backend])
+            for statement in _READ_ONLY[connection.adapter.backend]:
+                connection.query(statement)
         except Exception as error:
             raise DatabaseError(f"the {self._description} does not answer") from error
         connection.schemas = self.schemas

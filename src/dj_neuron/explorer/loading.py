@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron import queries
 from dj_neuron.errors import PipelineError
-from dj_neuron.explorer.cache import Lately
+from dj_neuron.explorer.cache import Lately, Renewed
 
 if TYPE_CHECKING:
     from dj_neuron.contracts import (
@@ -20,18 +19,16 @@ if TYPE_CHECKING:
         Strf,
     )
 
-_neurons, _stimulations, _fields, _totals = Lately(64), Lately(6), Lately(12), Lately(4)
-_TOTALS_LAST_S = 60.0
+_neurons, _stimulations, _fields = Lately(64), Lately(6), Lately(12)
+_totals = Renewed(60.0)
 
 
 def totals() -> dict[str, int]:
-    """Count what the pipeline holds; of large tables at most once a minute."""
-    parameters, sizes = queries.default_parameters(), queries.about_sizes()
-    if max(sizes) <= queries.COUNTED_UP_TO:
+    """Count what the pipeline holds; of large tables, give what was counted a minute ago and count again meanwhile."""
+    parameters = queries.default_parameters()
+    if not queries.is_large():
         return queries.totals(parameters)
-    found: dict[str, int] = _totals.get(
-        (parameters, sizes, time.monotonic() // _TOTALS_LAST_S), lambda: queries.totals(parameters)
-    )
+    found: dict[str, int] = _totals.get(parameters, lambda: queries.totals(parameters))
     return found
 
 

@@ -49,6 +49,7 @@ class Neuron(dj.Manual):
     neuron_id          : int32           # from 1
     ---
     source_label = ""  : varchar(128)    # what the source calls it
+    index (source_label, subject_name, session_date, sample_number, neuron_id)
     """
 
 

@@ -157,10 +157,14 @@ def _rename_array_codec(table: Any) -> int:
     return len(old)
 
 
-def _indexes_of_fields() -> Iterator[str]:
-    """Index the tests for fields of any size, which the table of neurons is sorted by now."""
-    if n_indexes := _add_indexes(receptive_field.Significance.Judgement):
-        yield f"{n_indexes} index(es) were added"
+def _indexes_of(table: Any) -> Callable[[], Iterator[str]]:
+    """Give a step that adds the indexes which a table's definition has by now."""
+
+    def apply() -> Iterator[str]:
+        if n_indexes := _add_indexes(table):
+            yield f"{n_indexes} index(es) were added"
+
+    return apply
 
 
 def _add_indexes(table: Any) -> int:
@@ -193,6 +197,7 @@ _INDEX_NAMES = {
 MIGRATIONS = (
     Migration(1, _fields_of_any_size),
     Migration(2, _checksums_and_indexes),
-    Migration(3, _indexes_of_fields),
+    Migration(3, _indexes_of(receptive_field.Significance.Judgement)),
+    Migration(4, _indexes_of(experiment.Neuron)),
 )
 PRESENT = MIGRATIONS[-1].version

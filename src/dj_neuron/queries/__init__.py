@@ -1,6 +1,6 @@
 """Tables to contracts and plain rows: the only door for figures, explorer, export and the command line."""
 
-from dj_neuron.queries.counting import COUNTED_UP_TO, progress
+from dj_neuron.queries.counting import is_large, progress
 from dj_neuron.queries.covariances import covariances
 from dj_neuron.queries.estimates import (
     best_neurons,
@@ -30,7 +30,6 @@ from dj_neuron.queries.neuron_page import (
 from dj_neuron.queries.recordings import (
     SessionInfo,
     StimulationInfo,
-    about_sizes,
     recordings,
     session,
     session_keys,
@@ -40,7 +39,6 @@ from dj_neuron.queries.recordings import (
 from dj_neuron.queries.state import code_versions, state_of
 
 __all__ = [
-    "COUNTED_UP_TO",
     "PAGE_COLUMNS",
     "SORT_COLUMNS",
     "Computation",
@@ -55,7 +53,6 @@ __all__ = [
     "StimulationInfo",
     "TableInfo",
     "Tier",
-    "about_sizes",
     "best_neurons",
     "code_versions",
     "computations",
@@ -64,6 +61,7 @@ __all__ = [
     "default_parameters",
     "estimations",
     "foreign_keys",
+    "is_large",
     "join_delays",
     "load_headings",
     "mosaics",

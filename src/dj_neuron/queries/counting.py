@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dj_neuron._datajoint import dj
-from dj_neuron.pipeline import table_classes
+from dj_neuron.pipeline import experiment, table_classes
 
 COUNTED_UP_TO = 100_000
 _ESTIMATES = {
@@ -35,7 +35,16 @@ def about_n_rows(table: Any) -> int:
     -----
     The estimate is as old as the server's statistics of the table, and on InnoDB some percent off.
     """
+    estimate = _estimate(table)
+    return estimate if estimate > COUNTED_UP_TO else n_rows(table)
+
+
+def is_large() -> bool:
+    """Whether there are more spike trains than can be counted for every page."""
+    return _estimate(experiment.SpikeTrain()) > COUNTED_UP_TO
+
+
+def _estimate(table: Any) -> int:
     connection = table.connection
     found = connection.query(_ESTIMATES[connection.adapter.backend], args=(table.database, table.table_name)).fetchone()
-    estimate = int(found[0] or 0) if found else 0
-    return estimate if estimate > COUNTED_UP_TO else n_rows(table)
+    return int(found[0] or 0) if found else 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
     Range = tuple[float | None, float | None]
+    _Conditions = tuple[list[str], list[Any]]  # and the values of their marks
 
 # which table a column comes from
 _SOURCES = {
@@ -35,6 +36,17 @@ SORT_COLUMNS = (
     *("centre_x_um", "centre_y_um", "sigma_major_um", "time_to_peak_s", "test_correlation"),
 )
 _TEXTS = frozenset({"subject_name", "session_date", "source_label"})
+_FEW = 5_000  # rows of one table, from which a server joins the others in no time
+_CANDIDATES = 10_000  # looked up one by one, before the server joins whole tables
+_LABELS = 10_000  # different ones; where there are more, every neuron's is compared
+_DIFFERENT_LABELS = {
+    "mysql": "SELECT DISTINCT source_label FROM {table} ORDER BY source_label LIMIT {limit}",
+    # PostgreSQL would read every entry of the index: from each label it is asked for the next
+    "postgresql": "WITH RECURSIVE found AS ((SELECT source_label FROM {table} ORDER BY source_label LIMIT 1) UNION ALL "
+    "SELECT (SELECT source_label FROM {table} WHERE source_label > found.source_label ORDER BY source_label LIMIT 1) "
+    "FROM found WHERE source_label IS NOT NULL) "
+    "SELECT source_label FROM found WHERE source_label IS NOT NULL LIMIT {limit}",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,11 @@ class NeuronQuery:
             if any(limit is not None and math.isnan(limit) for limit in limits):
                 raise PipelineError(f"the range of {name} is {limits}, expected numbers")
 
+    @property
+    def is_of_one_table(self) -> bool:
+        """Whether one table alone tells which neurons, so that its index counts them."""
+        return len({_SOURCES[name] for name in self.ranges} | ({"neuron"} if self.label else set())) < 2
+
 
 def default_parameters(strf_params_id: int | None = None) -> ParameterIds:
     """Give the rows of parameters to show results for: the first of each kind, of averages before ridge estimates.
@@ -124,21 +141,29 @@ def neuron_page(query: NeuronQuery, *, offset: int = 0, limit: int = 50) -> list
     Notes
     -----
     The server walks along an index from its beginning: time grows with `offset`, not with the number of neurons.
+    Conditions on other tables than that of the index are looked up for each row on the way; if the first
+    `_CANDIDATES` do not fill the page, or few rows of one table meet their condition, the server joins the tables.
     """
     sql = _Sql(query)
-    rows = _with_columns(sql, *sql.known(), offset, limit)
+    first = sql.first_known()
+    rows = _with_columns(sql, *first, offset, limit) if first else []
+    if len(rows) < limit:
+        rows = _with_columns(sql, *sql.known(), offset, limit)
     if len(rows) < limit and sql.may_be_unknown():
-        before = len(rows) + offset if rows else _n_rows(*sql.known(), at_most=offset)
+        before = len(rows) + offset if rows else _n_rows(*sql.known()[:2], at_most=offset)
         rows += _with_columns(sql, *sql.unknown(), max(offset - before, 0), limit - len(rows))
     return rows
 
 
 def n_neurons(query: NeuronQuery, *, at_most: int | None = None) -> int:
     """Count the neurons of `query`, once per stimulation; `at_most` ends the count there."""
-    return _n_rows(*_Sql(query).matching(), at_most=at_most)
+    sql = _Sql(query)
+    if at_most is not None and (first := sql.first_matching()) and _n_rows(*first, at_most=at_most) == at_most:
+        return at_most
+    return _n_rows(*sql.matching(), at_most=at_most)
 
 
-def _n_rows(chosen: str, args: list[Any], _: str = "", *, at_most: int | None) -> int:
+def _n_rows(chosen: str, args: list[Any], *, at_most: int | None) -> int:
     limit = "" if at_most is None else f" LIMIT {int(at_most)}"
     return int(_ask(f"SELECT COUNT(*) FROM ({chosen}{limit}) AS found", args)[0][0])
 
@@ -198,19 +223,30 @@ class _Sql:
     def __init__(self, query: NeuronQuery) -> None:
         self._query = query
         self._sorted = _SOURCES[query.sort_by] if query.sort_by else "train"
+        self._conditions = self._of_ranges()
+        if query.label:
+            self._conditions["neuron"] = _labelled(query.label)
+        # a row of a neuron stands for all its stimulations
+        self._counted = next((source for source in self._conditions if source != "neuron"), "train")
 
     def matching(self) -> tuple[str, list[Any]]:
         """Choose the neurons of the query, in no order."""
-        filtered = [_SOURCES[name] for name in self._query.ranges]
-        return self._chosen(filtered[0] if filtered else "train", "1", ())
+        return self._chosen(self._counted, "1", ())
+
+    def first_matching(self) -> tuple[str, list[Any]] | None:
+        """Choose them from the first candidates alone, if they are scattered."""
+        return self._looked_up(self._counted, "1", [], "") if self._is_scattered_over(self._counted) else None
 
     def known(self) -> tuple[str, list[Any], str]:
         """Choose those whose value to sort by is known; give their order, which is that of an index."""
-        base, name = self._sorted, self._query.sort_by
-        direction = " DESC" if self._query.descending else ""
-        order = ", ".join(f"{base}.{column}{direction}" for column in (*([name] if name else []), *NEURON_COLUMNS))
-        known = [f"{base}.{name} IS NOT NULL"] if self.may_be_unknown() else []
-        return *self._chosen(base, self._keys(base), known), order
+        return *self._chosen(self._sorted, self._keys(self._sorted), self._known()), self._order()
+
+    def first_known(self) -> tuple[str, list[Any], str] | None:
+        """Choose them from the first candidates alone, if they are scattered."""
+        if not self._is_scattered_over(self._sorted):
+            return None
+        order = self._order()
+        return *self._looked_up(self._sorted, self._keys(self._sorted), self._known(), f"ORDER BY {order}"), order
 
     def may_be_unknown(self) -> bool:
         """Whether neurons without a value to sort by can pass the filters."""
@@ -229,24 +265,68 @@ class _Sql:
         texts, args = [], []
         for source, table in _TABLES.items():
             if source in wanted:
-                shared = (*ID_COLUMNS[:3], "neuron_id") if source == "neuron" else NEURON_COLUMNS
-                same, own = self._under_parameters(source)
-                on = " AND ".join([*(f"{source}.{name} = {base}.{name}" for name in shared), *same])
-                texts.append(f"{how} {table().full_table_name} AS {source} ON {on}")
+                same, own = self._same(source, base)
+                texts.append(f"{how} {table().full_table_name} AS {source} ON {' AND '.join(same)}")
                 args += own
         return " ".join(texts), args
+
+    def _is_scattered_over(self, base: str) -> bool:
+        """Whether conditions of other tables, each met by more than a few rows, choose from all rows of `base`."""
+        if self._query.key or not set(self._conditions) - {base}:
+            return False
+        return not any(self._is_met_by_few(source) for source in self._conditions)
+
+    def _is_met_by_few(self, source: str) -> bool:
+        own, args = self._under_parameters(source)
+        conditions, values = self._conditions[source]
+        where = " AND ".join([*own, *conditions])
+        rows = f"SELECT 1 FROM {_TABLES[source]().full_table_name} AS {source} WHERE {where}"
+        return _n_rows(rows, [*args, *values], at_most=_FEW + 1) <= _FEW
+
+    def _looked_up(self, base: str, columns: str, conditions: list[str], order: str) -> tuple[str, list[Any]]:
+        """Choose from the first rows of `base`, asking for each whether those of other tables meet their conditions."""
+        own, args = self._under_parameters(base)
+        met, values = self._conditions.get(base, ([], []))
+        where = " AND ".join([*own, *met, *conditions])
+        candidates = f"SELECT * FROM {_TABLES[base]().full_table_name} AS {base} {f'WHERE {where}' if where else ''}"
+        asked, args = [], [*args, *values]
+        for source, (of_source, values) in self._conditions.items():
+            if source != base:
+                same, own_args = self._same(source, base)
+                # servers join EXISTS, and whole tables with it, but not this
+                rows = f"SELECT 1 FROM {_TABLES[source]().full_table_name} AS {source}"
+                asked.append(f"1 = ({rows} WHERE {' AND '.join([*same, *of_source])})")
+                args += [*own_args, *values]
+        text = f"SELECT {columns} FROM ({candidates} {order} LIMIT {_CANDIDATES}) AS {base}"
+        return f"{text} WHERE {' AND '.join(asked)}", args
 
     def _chosen(
         self, base: str, columns: str, conditions: Iterable[str], joins: str = "", join_args: Iterable[Any] = ()
     ) -> tuple[str, list[Any]]:
-        filtered = {_SOURCES[name] for name in self._query.ranges} | ({"neuron"} if self._query.label else set())
         already = {self._sorted} if joins else set()
-        more, more_args = self.joins(filtered - already, base, "JOIN")
+        more, more_args = self.joins(set(self._conditions) - already, base, "JOIN")
         of_base, base_args = self._under_parameters(base)
-        where, values = self._where(base)
-        every = " AND ".join([*of_base, *conditions, *where])
+        of_key = [f"{base}.{name} = %s" for name in self._query.key]
+        filters = [text for texts, _ in self._conditions.values() for text in texts]
+        values = [value for _, own in self._conditions.values() for value in own]
+        every = " AND ".join([*of_base, *conditions, *of_key, *filters])
         text = f"SELECT {columns} FROM {_TABLES[base]().full_table_name} AS {base} {joins} {more}"
-        return f"{text} WHERE {every}" if every else text, [*join_args, *more_args, *base_args, *values]
+        args = [*join_args, *more_args, *base_args, *self._query.key.values(), *values]
+        return f"{text} WHERE {every}" if every else text, args
+
+    def _known(self) -> list[str]:
+        return [f"{self._sorted}.{self._query.sort_by} IS NOT NULL"] if self.may_be_unknown() else []
+
+    def _order(self) -> str:
+        name, direction = self._query.sort_by, " DESC" if self._query.descending else ""
+        columns = (*([name] if name else []), *NEURON_COLUMNS)
+        return ", ".join(f"{self._sorted}.{column}{direction}" for column in columns)
+
+    def _same(self, source: str, base: str) -> tuple[list[str], list[Any]]:
+        """Say that a row of `source` belongs to one of `base`."""
+        shared = (*ID_COLUMNS[:3], "neuron_id") if source == "neuron" else NEURON_COLUMNS
+        own, args = self._under_parameters(source)
+        return [*(f"{source}.{name} = {base}.{name}" for name in shared), *own], args
 
     def _under_parameters(self, source: str) -> tuple[list[str], list[Any]]:
         names = _PARAMETERS_OF.get(source, ())
@@ -255,25 +335,31 @@ class _Sql:
     def _keys(self, base: str) -> str:
         return ", ".join(f"{base}.{name} AS {name}" for name in NEURON_COLUMNS)
 
-    def _where(self, base: str) -> tuple[list[str], list[Any]]:
-        conditions, args = [], []
-        for name, value in self._query.key.items():
-            conditions.append(f"{base}.{name} = %s")
-            args.append(value)
+    def _of_ranges(self) -> dict[str, _Conditions]:
+        found: dict[str, _Conditions] = {}
         for name, limits in self._query.ranges.items():
+            conditions, args = found.setdefault(_SOURCES[name], ([], []))
             for sign, limit in zip((">=", "<="), limits, strict=True):
                 if limit is not None:
                     conditions.append(f"{_SOURCES[name]}.{name} {sign} %s")
                     # MySQL takes no infinity
                     args.append(max(-sys.float_info.max, min(limit, sys.float_info.max)))
-        if self._query.label:
-            # a backslash would escape on MySQL twice over, an exclamation mark nowhere
-            text = self._query.label.lower()
-            for special in "!%_":
-                text = text.replace(special, f"!{special}")
-            conditions.append("LOWER(neuron.source_label) LIKE %s ESCAPE '!'")
-            args.append(f"%{text}%")
-        return conditions, args
+        return found
+
+
+def _labelled(text: str) -> _Conditions:
+    """Say which labels contain a text, by all the different ones unless they are too many."""
+    text = text.lower()
+    table = _TABLES["neuron"]()
+    statement = _DIFFERENT_LABELS[table.connection.adapter.backend]
+    labels = [row[0] for row in _ask(statement.format(table=table.full_table_name, limit=_LABELS + 1), ())]
+    if len(labels) <= _LABELS:
+        found = [label for label in labels if text in label.lower()]
+        return [f"neuron.source_label IN ({', '.join(['%s'] * len(found))})" if found else "1 = 0"], found
+    # a backslash would escape on MySQL twice over, an exclamation mark nowhere
+    for special in "!%_":
+        text = text.replace(special, f"!{special}")
+    return ["LOWER(neuron.source_label) LIKE %s ESCAPE '!'"], [f"%{text}%"]
 
 
 def _ask(text: str, args: Iterable[Any], *, as_dict: bool = False) -> list[Any]:

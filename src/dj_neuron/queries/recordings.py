@@ -9,7 +9,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Session, Source
 from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment, receptive_field
-from dj_neuron.queries.counting import about_n_rows, n_rows
+from dj_neuron.queries.counting import n_rows
 from dj_neuron.queries.estimates import n_spikes, stimulation, stimulation_id_of, stimulation_ids
 
 if TYPE_CHECKING:
@@ -72,12 +72,6 @@ def totals(parameters: ParameterIds) -> dict[str, int]:
         "spikes": n_spikes(),
         "significant": 0 if None in params.values() else int(found.connection.query(counted).fetchone()[0]),
     }
-
-
-def about_sizes() -> tuple[int, ...]:
-    """Give about how many rows the tables have that :func:`totals` counts, which takes no time."""
-    counted = (experiment.Session, experiment.Stimulation, experiment.Neuron, experiment.SpikeTrain)
-    return tuple(about_n_rows(table()) for table in (*counted, receptive_field.Significance.Judgement))
 
 
 def recordings(*, offset: int = 0, limit: int | None = None) -> list[SessionInfo]:

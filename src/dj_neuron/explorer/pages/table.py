@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_PAGE = 50
 MOST_ROWS = 10_000  # of any choice: to count all and to walk to the last would take seconds at a million neurons
+MOST_JOINED = 1_000  # of one by measures of several tables, where they are large
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ def _follow(search: str | None, pathname: str | None) -> Any:
 def _contents(key: Row, values: Values) -> list[Any]:
     query = query_of(key, values)
     page = number({"page": "1", **values}, "page", int)
-    n_matching = queries.n_neurons(query, at_most=MOST_ROWS + 1)
-    n_pages = max(1, -(-min(n_matching, MOST_ROWS) // ROWS_PER_PAGE))
+    most = most_rows(query)
+    n_matching = queries.n_neurons(query, at_most=most + 1)
+    n_pages = max(1, -(-min(n_matching, most) // ROWS_PER_PAGE))
     if not 1 <= page <= n_pages:
         raise AddressError(f"the address asks for page {page} of the table, expected 1 to {n_pages}")
     rows = queries.neuron_page(query, offset=(page - 1) * ROWS_PER_PAGE, limit=ROWS_PER_PAGE) if n_matching else []
@@ -109,7 +111,7 @@ def _contents(key: Row, values: Values) -> list[Any]:
         html.Div(
             [
                 html.H2("All neurons" if not key else "Neurons of this stimulation"),
-                html.Span(_count(n_matching), className="note"),
+                html.Span(_count(n_matching, most), className="note"),
                 _pager(values, page, n_pages),
             ],
             className="card-head",
@@ -119,9 +121,14 @@ def _contents(key: Row, values: Values) -> list[Any]:
     ]
 
 
-def _count(n_matching: int) -> str:
-    if n_matching > MOST_ROWS:
-        return f"the first {MOST_ROWS:,} of more rows; filter or sort to see others"
+def most_rows(query: queries.NeuronQuery) -> int:
+    """How many rows of a choice are shown, and counted."""
+    return MOST_JOINED if not query.is_of_one_table and queries.is_large() else MOST_ROWS
+
+
+def _count(n_matching: int, most: int) -> str:
+    if n_matching > most:
+        return f"the first {most:,} of more rows; filter or sort to see others"
     return count_text(n_matching, "row") if n_matching else ""
 
 
