@@ -52,6 +52,7 @@ TESTS = {
     "spike_intervals": ("explorer_plots",),
     "value_sums": ("engine", "average"),
 }
+COMPILED_ELSEWHERE = ("_bit_kernel", "_vectors")
 # what the tests of the module let pass meets those of the whole
 LAST = ("metamorphic", "receptive_field_tables", "covariance_tables")
 
@@ -142,6 +143,14 @@ class Tester:
         return "passed" if done.returncode == 0 else "failed"
 
 
+def change(path, code):
+    """Write a module anew, and forget what was compiled of it."""
+    path.write_text(code)
+    if path.stem in COMPILED_ELSEWHERE:  # numba looks only at the module of a kernel itself
+        for compiled in (path.parent / "__pycache__").glob("*.nb[ci]"):
+            compiled.unlink()
+
+
 def interval(n_found, n_all):
     """Give Wilson's 95 % confidence interval of a share."""
     z, share = 1.96, n_found / n_all
@@ -185,11 +194,11 @@ def main():
                 if run_tests(tests, 1800) != "passed":
                     sys.exit(f"the tests of {module} fail without any change")
                 usual_s[module] = time.monotonic() - started
-            path.write_text(new)
+            change(path, new)
             outcome = run_tests(tests, 60 + 5 * usual_s[module])
             if outcome == "passed":
                 outcome = run_tests(LAST, 1800)
-            path.write_text(codes[module])
+            change(path, codes[module])
             outcomes[outcome] += 1
             print(".", end="", flush=True)
             if outcome == "passed":

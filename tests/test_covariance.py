@@ -144,6 +144,20 @@ def test_eigenvalues_are_those_of_a_plain_computation():
     assert expected[0] == pytest.approx(0, abs=1e-12)
 
 
+def test_blocks_that_do_not_change_have_no_direction():
+    rng = np.random.default_rng(12)
+    frames, clock = rng.normal(0, 1, (500, 2, 3)), FrameClock.regular(RATE_HZ, 500, 0)
+    frames[:, 1, 2] = 0.7
+    train = np.sort(rng.uniform(0, 8, 200))
+    every, changing = np.ones((3, 2, 3), bool), np.broadcast_to(np.arange(6).reshape(2, 3) < 5, (3, 2, 3))
+    found, expected = (
+        spike_triggered_covariance(frames, clock, train, DELAYS, mask, neuron_number=0, seed=0, n_shifts=1)
+        for mask in (every, changing)
+    )
+    assert found.eigenvalues.size == 14
+    np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues)
+
+
 def test_more_spikes_than_are_held_at_a_time(monkeypatch):
     frames, clock, train, _ = complex_cell(9, n_frames=3000)
     options = {"neuron_number": 0, "seed": 0, "n_shifts": 3}

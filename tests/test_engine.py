@@ -153,7 +153,7 @@ def test_compiled_alignment_is_the_plain_rule(clock, data):
 
 def test_without_numba_the_same_comes_out(monkeypatch):
     rng = np.random.default_rng(3)
-    frames, trains = rng.choice([0.0, 1.0], (900, 7, 11)), [rng.uniform(0, 20, 500), np.empty(0)]
+    frames, trains = rng.choice([-1.0, 2.0], (900, 7, 11)), [rng.uniform(0, 20, 500), np.empty(0)]
     clock = FrameClock.regular(60, 900, 0.5)
     fast = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
     for module in (alignment, bit_counter, value_sums):

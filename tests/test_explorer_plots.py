@@ -317,6 +317,10 @@ def test_refractory_violations_are_intervals_that_are_too_short():
     assert refractory_violations([1.0]).share is None
     with pytest.raises(AlignmentError, match="0 < bin <= reach"):
         autocorrelogram([0, 1], 0.01, 0.02)
+    for bin_s in (0.0, -0.01):
+        with pytest.raises(AlignmentError, match="0 < bin <= reach"):
+            autocorrelogram([0, 1], 0.01, bin_s)
+    assert autocorrelogram([0, 1], 0.01, 0.01)[1].tolist() == [0]
 
 
 def test_rates_are_counts_over_durations():

@@ -40,6 +40,16 @@ def test_chance_short_repeats_and_grey_screens_are_none():
     assert starts_of(noise(13, 5)) == []
 
 
+@pytest.mark.parametrize("shape", [(6, 7), (1, 3)])
+def test_trials_have_at_least_thirty_frames(shape):
+    def shown(n_frames):
+        frozen = noise(17, n_frames, shape)
+        return starts_of(np.concatenate([noise(18, 50, shape), frozen, noise(19, 60, shape), frozen]))
+
+    assert shown(30) == ([50, 140], 30)
+    assert shown(29) == []
+
+
 def test_counts_of_trials_come_from_repeats_or_from_showings():
     clocks = [FrameClock.regular(10, 70, onset) for onset in (0.0, 20.0)]
     trains = [np.array([0.05, 0.07, 4.05]), np.array([20.05])]

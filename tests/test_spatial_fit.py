@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from dj_neuron.strf import (
     separate,
     spike_triggered_average,
 )
+from dj_neuron.strf.shape import FieldShape, ModelFit
 from dj_neuron.strf.spatial_fit import _Problem
 
 MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
@@ -176,6 +179,31 @@ def test_a_field_cut_by_the_edge_says_so():
         fit = fitted(block_means((24, 30), (60.0, 60.0), known), 0.01, (60.0, 60.0))
         assert fit.cut_by_edge is is_cut
         assert fit.centre_x_um == pytest.approx(x_um, abs=10)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_field_of_bars_cut_by_the_edge_says_so(axis):
+    places = dense_axis(120, 20.0)
+    for centre_um, is_cut in ((1000, False), (100, True), (2300, True)):
+        values = np.exp(-((places - centre_um) ** 2) / (2 * 80.0**2)).reshape(120, -1).mean(axis=1)
+        values, block_um = (values[None], (20.0, 4000.0)) if axis == "x" else (values[:, None], (4000.0, 20.0))
+        fit = fitted(values, 0.01, block_um)
+        assert (fit.reason, fit.cut_by_edge) == ("", is_cut)
+        assert fit.sigma_major_um == pytest.approx(80, rel=0.05)
+
+
+@pytest.mark.parametrize(("angle_deg", "is_smaller"), [(90, False), (0, True)])
+def test_a_narrow_field_is_compared_with_the_blocks_across_it(angle_deg, is_smaller):
+    known = truth(sigma_major_um=300, sigma_minor_um=60, angle_deg=angle_deg, centre_x_um=1000, centre_y_um=1000)
+    fit = fitted(block_means((15, 40), (50.0, 140.0), known), 1e-4, (50.0, 140.0))
+    assert fit.smaller_than_block is is_smaller
+    assert ("upper bound" in fit.reason) is is_smaller
+
+
+def test_a_model_with_as_many_parameters_as_blocks_has_one_degree_of_freedom():
+    fit = ModelFit(shape=FieldShape(), chi2=3.0, n_blocks=6, n_parameters=6, converged=True)
+    assert fit.chi2_per_dof == 3.0
+    assert replace(fit, n_blocks=9).chi2_per_dof == 1.0
 
 
 def test_what_does_not_fit_says_why():

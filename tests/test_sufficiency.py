@@ -66,6 +66,13 @@ def test_halves_take_every_spike_once_on_any_clock():
     assert second.tolist() == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, *range(20, 30)]
 
 
+def test_stretches_have_at_least_one_frame():
+    clock = FrameClock.regular(10, 6, 0)
+    (first,), (second,) = split_halves(clock, [np.arange(6) / 10 + 0.05], stretch_s=0.01)
+    np.testing.assert_allclose(first, [0.05, 0.25, 0.45])
+    np.testing.assert_allclose(second, [0.15, 0.35, 0.55])
+
+
 def test_reliability_and_minutes_needed_are_those_of_other_recordings():
     n_frames = 6000
     reliability, needed, agreement = [], [], []
