@@ -13,7 +13,7 @@ from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 from dj_neuron.queries.estimates import ID_COLUMNS, NEURON_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     Row = dict[str, Any]
     Range = tuple[float | None, float | None]
@@ -37,7 +37,7 @@ SORT_COLUMNS = (
 )
 _TEXTS = frozenset({"subject_name", "session_date", "source_label"})
 _FEW = 5_000  # rows of one table, from which a server joins the others in no time
-_CANDIDATES = 10_000  # looked up one by one, before the server joins whole tables
+_CANDIDATES = (1_000, 10_000)  # looked up one by one, before the server joins whole tables
 _LABELS = 10_000  # different ones; where there are more, every neuron's is compared
 _DIFFERENT_LABELS = {
     "mysql": "SELECT DISTINCT source_label FROM {table} ORDER BY source_label LIMIT {limit}",
@@ -142,13 +142,14 @@ def neuron_page(query: NeuronQuery, *, offset: int = 0, limit: int = 50) -> list
     -----
     The server walks along an index from its beginning: time grows with `offset`, not with the number of neurons.
     Conditions on other tables than that of the index are looked up for each row on the way; if the first
-    `_CANDIDATES` do not fill the page, or few rows of one table meet their condition, the server joins the tables.
+    thousands do not fill the page, or few rows of one table meet their condition, the server joins the tables.
     """
     sql = _Sql(query)
-    first = sql.first_known()
-    rows = _with_columns(sql, *first, offset, limit) if first else []
-    if len(rows) < limit:
-        rows = _with_columns(sql, *sql.known(), offset, limit)
+    for first in sql.first_known():
+        rows = _with_columns(sql, *first, offset, limit)
+        if len(rows) == limit:
+            return rows
+    rows = _with_columns(sql, *sql.known(), offset, limit)
     if len(rows) < limit and sql.may_be_unknown():
         before = len(rows) + offset if rows else _n_rows(*sql.known()[:2], at_most=offset)
         rows += _with_columns(sql, *sql.unknown(), max(offset - before, 0), limit - len(rows))
@@ -158,7 +159,7 @@ def neuron_page(query: NeuronQuery, *, offset: int = 0, limit: int = 50) -> list
 def n_neurons(query: NeuronQuery, *, at_most: int | None = None) -> int:
     """Count the neurons of `query`, once per stimulation; `at_most` ends the count there."""
     sql = _Sql(query)
-    if at_most is not None and (first := sql.first_matching()) and _n_rows(*first, at_most=at_most) == at_most:
+    if at_most is not None and any(_n_rows(*first, at_most=at_most) == at_most for first in sql.first_matching()):
         return at_most
     return _n_rows(*sql.matching(), at_most=at_most)
 
@@ -233,20 +234,22 @@ class _Sql:
         """Choose the neurons of the query, in no order."""
         return self._chosen(self._counted, "1", ())
 
-    def first_matching(self) -> tuple[str, list[Any]] | None:
-        """Choose them from the first candidates alone, if they are scattered."""
-        return self._looked_up(self._counted, "1", [], "") if self._is_scattered_over(self._counted) else None
+    def first_matching(self) -> Iterator[tuple[str, list[Any]]]:
+        """Choose them from the first candidates alone, if they are scattered; then from more."""
+        if self._is_scattered_over(self._counted):
+            for n_candidates in _CANDIDATES:
+                yield self._looked_up(self._counted, "1", n_candidates)
 
     def known(self) -> tuple[str, list[Any], str]:
         """Choose those whose value to sort by is known; give their order, which is that of an index."""
         return *self._chosen(self._sorted, self._keys(self._sorted), self._known()), self._order()
 
-    def first_known(self) -> tuple[str, list[Any], str] | None:
-        """Choose them from the first candidates alone, if they are scattered."""
-        if not self._is_scattered_over(self._sorted):
-            return None
-        order = self._order()
-        return *self._looked_up(self._sorted, self._keys(self._sorted), self._known(), f"ORDER BY {order}"), order
+    def first_known(self) -> Iterator[tuple[str, list[Any], str]]:
+        """Choose them from the first candidates alone, if they are scattered; then from more."""
+        if self._is_scattered_over(self._sorted):
+            order = self._order()
+            for n_candidates in _CANDIDATES:
+                yield *self._looked_up(self._sorted, self._keys(self._sorted), n_candidates, order), order
 
     def may_be_unknown(self) -> bool:
         """Whether neurons without a value to sort by can pass the filters."""
@@ -283,12 +286,19 @@ class _Sql:
         rows = f"SELECT 1 FROM {_TABLES[source]().full_table_name} AS {source} WHERE {where}"
         return _n_rows(rows, [*args, *values], at_most=_FEW + 1) <= _FEW
 
-    def _looked_up(self, base: str, columns: str, conditions: list[str], order: str) -> tuple[str, list[Any]]:
+    def _looked_up(self, base: str, columns: str, n_candidates: int, order: str = "") -> tuple[str, list[Any]]:
         """Choose from the first rows of `base`, asking for each whether those of other tables meet their conditions."""
         own, args = self._under_parameters(base)
         met, values = self._conditions.get(base, ([], []))
-        where = " AND ".join([*own, *met, *conditions])
-        candidates = f"SELECT * FROM {_TABLES[base]().full_table_name} AS {base} {f'WHERE {where}' if where else ''}"
+        where = " AND ".join([*own, *met, *(self._known() if order else [])])
+        # what an index holds: MySQL would copy the rest of the rows, too
+        kept = dict.fromkeys(
+            (*NEURON_COLUMNS, self._query.sort_by) if order and self._query.sort_by else NEURON_COLUMNS
+        )
+        candidates = (
+            f"SELECT {', '.join(f'{base}.{name}' for name in kept)} FROM {_TABLES[base]().full_table_name} AS {base} "
+            f"{f'WHERE {where}' if where else ''} {f'ORDER BY {order}' if order else ''} LIMIT {int(n_candidates)}"
+        )
         asked, args = [], [*args, *values]
         for source, (of_source, values) in self._conditions.items():
             if source != base:
@@ -297,8 +307,7 @@ class _Sql:
                 rows = f"SELECT 1 FROM {_TABLES[source]().full_table_name} AS {source}"
                 asked.append(f"1 = ({rows} WHERE {' AND '.join([*same, *of_source])})")
                 args += [*own_args, *values]
-        text = f"SELECT {columns} FROM ({candidates} {order} LIMIT {_CANDIDATES}) AS {base}"
-        return f"{text} WHERE {' AND '.join(asked)}", args
+        return f"SELECT {columns} FROM ({candidates}) AS {base} WHERE {' AND '.join(asked)}", args
 
     def _chosen(
         self, base: str, columns: str, conditions: Iterable[str], joins: str = "", join_args: Iterable[Any] = ()
