@@ -80,6 +80,16 @@ def test_the_window_lies_on_a_complex_cell_and_what_it_found_is_tested_with_othe
     assert len(found.filters) == 2
 
 
+def test_the_window_of_a_graded_movie_far_from_zero_lies_on_its_field():
+    rng = np.random.default_rng(14)
+    frames, filters = rng.normal(0, 1, (8000, 9, 10)), [gabor(0), gabor(np.pi / 2)]
+    energy = sum(seen_by(each, frames) ** 2 for each in filters)
+    clock, train = FrameClock.regular(RATE_HZ, 8000, 0), spikes(rng, 0.02 + 0.05 * energy)
+    brightness = 5 + np.arange(90).reshape(9, 10)
+    mask = covariance_window(0.3 * frames + brightness, clock, train, DELAYS, max_dimensions=75)
+    assert sum((each[mask] ** 2).sum() for each in filters) > 2 * 0.6
+
+
 def test_the_window_fits_narrow_screens():
     rng = np.random.default_rng(3)
     clock, train = FrameClock.regular(RATE_HZ, 300, 0), np.sort(rng.uniform(0, 5, 80))

@@ -197,11 +197,18 @@ def test_the_engine_runs_in_any_company(use):
     assert result.returncode == 0, result.stderr
 
 
+def with_a_pause(n_frames):
+    """A clock of 60 Hz from 1 s on that stands still for half a second in the middle."""
+    starts = 1 + np.arange(n_frames) / 60 + 0.5 * (np.arange(n_frames) >= n_frames // 2)
+    begin = starts[n_frames // 2] - 0.5
+    return FrameClock.from_starts(starts, starts[-1] + 1 / 60, gaps_s=[(begin, begin + 0.5)] if n_frames > 1 else [])
+
+
 @st.composite
-def recordings(draw):
+def recordings(draw, *, may_pause=False):
     n_frames, n_y, n_x = draw(st.integers(1, 300)), draw(st.integers(1, 3)), draw(st.integers(1, 90))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    clock = FrameClock.regular(60, n_frames, 1)
+    clock = with_a_pause(n_frames) if may_pause and draw(st.booleans()) else FrameClock.regular(60, n_frames, 1)
     sizes = draw(st.lists(st.integers(0, 900), min_size=1, max_size=3))
     trains = [np.sort(rng.uniform(0.5, 1.5 + n_frames / 60, size)) for size in sizes]
     lags = draw(st.lists(st.integers(-9, 30), min_size=1, max_size=6, unique=True))
@@ -211,7 +218,7 @@ def recordings(draw):
 
 
 @settings(max_examples=60)
-@given(recordings(), st.integers(1, 1 << 16))
+@given(recordings(may_pause=True), st.integers(1, 1 << 16))
 def test_parts_of_a_movie_give_what_the_whole_gives(recording, part_bytes):
     frames, clock, trains, delays_s = recording
     whole = spike_triggered_average(frames, clock, trains, delays_s)

@@ -218,6 +218,27 @@ def test_gaps_and_joins_have_no_prediction():
     assert (result.observed == counts).all()
 
 
+def test_of_a_field_below_the_noise_the_largest_component_is_kept():
+    agreement = []
+    for seed in (0, 2):
+        frames, clock = stimulus(3000, seed=seed + 1)
+        train = spikes(known_counts(frames, rate_hz=1.0, seed=seed)[1])
+        (result,) = predict_held_out(frames, clock, [train], DELAYS, BLOCK_UM)
+        driven = np.isfinite(result.drive)
+        agreement.append(np.corrcoef(result.drive[driven], known_drive(frames)[driven])[0, 1])
+    assert np.mean(agreement) > 0.4
+
+
+def test_one_fold_alone_has_no_spread():
+    frames, clock = stimulus(3000)
+    train, middle_s = spikes(known_counts(frames, rate_hz=30)[1]), 1 + 1500 / RATE_HZ
+    train = np.concatenate([train[train < middle_s], middle_s + np.array([0.5, 1, 2, 3, 4])])
+    (result,) = predict_held_out(frames, clock, [train], DELAYS, BLOCK_UM, n_folds=2)
+    assert np.isnan(result.predicted[:1500]).all()  # five spikes teach nothing
+    assert np.isfinite(result.test_correlation)
+    assert np.isnan(result.test_correlation_se)
+
+
 def test_silent_neurons_say_so():
     frames, clock = stimulus(1000)
     silent, few = predict_held_out(frames, clock, [[], np.linspace(2, 15, 10)], DELAYS, BLOCK_UM)

@@ -215,7 +215,7 @@ def test_a_null_of_something_else_is_refused():
     frames, clock = rng.choice([-1, 1], (300, 2, 2)), FrameClock.regular(RATE_HZ, 300, 0)
     train, delays = [np.sort(rng.uniform(0, 5, 50))], [0.0, 0.05]
     null = circular_shift_null(frames, clock, train, delays, neuron_numbers=[0], seed=0)
-    with pytest.raises(ContractError, match="the null was made for"):
+    with pytest.raises(ContractError, match=r"peaks of \|z\| = \d\.\d{3} \(1 neurons\), but the null was made for"):
         judge_significance(spike_triggered_average(frames, clock, train, [0.3]), null, 1 / RATE_HZ)
     with pytest.raises(ContractError, match="alpha is 5"):
         judge_significance(spike_triggered_average(frames, clock, train, delays), null, 1 / RATE_HZ, alpha=5)
