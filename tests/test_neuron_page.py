@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+import dj_neuron
 from dj_neuron import ingest, queries
 from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import PipelineError
@@ -18,12 +19,26 @@ statements = importlib.import_module("dj_neuron.queries.neuron_page")  # the pac
 KEY = ("subject_name", "session_date", "sample_number", "stimulation_number", "neuron_id")
 
 
+@pytest.fixture(scope="module")
+def prefixes():
+    """Of computed pipelines, by configuration file."""
+    return {}
+
+
 @pytest.fixture
-def computed(pipeline, make_session):
-    """Two stimulations, the second not of the same neurons, with STRFs and all that follows."""
+def computed(prefixes, prefix, data_dir, config_file, make_session):
+    """Two stimulations, the second not of the same neurons, with STRFs and all that follows: to be read only."""
+    prefix = prefixes.get(config_file, prefix)
+    with dj_neuron.connect(data_dir, config_file=config_file, prefix=prefix) as pipeline:
+        if config_file not in prefixes:
+            compute(pipeline, make_session)
+            prefixes[config_file] = prefix
+        yield pipeline
+
+
+def compute(pipeline, make_session):
     list(ingest.ingest([make_session({}, {"onset_s": 2.0})], "made.pkl"))
     pipeline.compute([0.05])
-    return pipeline
 
 
 def key_of(row):
@@ -189,18 +204,20 @@ def test_columns_that_are_none_are_refused():
         NeuronQuery(queries.ParameterIds(1, 1, 1, 1), ranges={"peak_z": (math.nan, 1)})
 
 
-def test_the_state_of_a_stimulation_changes_with_its_results(computed):
+def test_the_state_of_a_stimulation_changes_with_its_results(pipeline, make_session):
+    compute(pipeline, make_session)
     first, second = queries.stimulation_ids()
     before = queries.state_of(first), queries.state_of(second)
     assert queries.state_of(first) == before[0]
-    computed.compute([0.1], replace=True)
+    pipeline.compute([0.1], replace=True)
     assert queries.state_of(first) != before[0]
     with pytest.raises(PipelineError, match="there is no nobody"):
         queries.state_of(dataclasses.replace(first, subject_name="nobody"))
 
 
-def test_failed_and_reserved_jobs_are_told(computed):
-    estimation = computed.strf.StrfEstimation()
+def test_failed_and_reserved_jobs_are_told(pipeline, make_session):
+    compute(pipeline, make_session)
+    estimation = pipeline.strf.StrfEstimation()
     key = estimation.keys()[0]
     (estimation & key).delete(prompt=False)
     jobs = estimation.jobs
