@@ -2,8 +2,8 @@
 
 Cosmic Ray lists every small change of an operator, a comparison, a number or a branch in src/dj_neuron/strf. A
 sample of them, drawn with a seed, is made one at a time in a copy of the checkout, whose tests of that module must
-then fail.
-Changes of annotations and docstrings do nothing and are left out. What survives is printed, to be tested or explained.
+then fail. Changes of annotations, overloads and docstrings do nothing and are left out. What survives is printed, to be
+tested or explained.
 """
 
 import argparse
@@ -95,16 +95,19 @@ def mutants(code):
 
 
 def without_words(code):
-    """Give the code as it runs: without annotations and docstrings. None if it is none."""
+    """Give the code as it runs: without docstrings and what is for the checker of types. None if it is none."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
         return None
     for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test, node.body = ast.Constant(0), [ast.Pass()]
+        elif isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
+            node.decorator_list = [one for one in node.decorator_list if ast.unparse(one) != "overload"]
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(0)
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
