@@ -171,6 +171,22 @@ def test_keys_of_the_living_are_waited_for_and_those_of_the_gone_taken_up(queued
     assert len(estimation) == 3
 
 
+def test_the_job_of_a_worker_that_ended_after_storing_goes_with_the_next_look(queued, monkeypatch):
+    connection, estimation = queued.database.connection, StrfEstimation()
+    connection.connection_id = ticket = 2**40 + 1
+    ended = Reservations(estimation, ticket)
+    ended.add_new()
+    key = ended.pending()[0]
+    monkeypatch.setattr(Reservations, "complete", lambda *args, **kwargs: None)  # as if it were killed before
+    assert ended.reserve(key)
+    assert estimation._populate1(key, ended, suppress_errors=False, return_exception_objects=False)
+    monkeypatch.undo()
+    assert len(estimation.jobs.reserved & key) == 1
+    only_estimates(worker_on(queued)).run()
+    assert len(estimation.jobs) == 0
+    assert len(estimation) == 3
+
+
 def test_a_key_that_ends_its_workers_again_and_again_fails(queued):
     connection, estimation = queued.database.connection, StrfEstimation()
     estimation.jobs.refresh(delay=-1)

@@ -167,7 +167,11 @@ class Worker:
         return Outcome(table.__class__.__name__, key, result, time.perf_counter() - started, reservations.message)
 
     def _take_from_the_gone(self) -> None:
-        theirs = {row["connection_id"] for reservations in self._tables for row in reservations.others()}
+        theirs = set()
+        for reservations in self._tables:
+            others = reservations.others()
+            reservations.complete_for(others)
+            theirs |= {row["connection_id"] for row in others}
         missing = theirs - living(self._connection, theirs)
         now = time.monotonic()
         self._missing_since = {ticket: self._missing_since.get(ticket, now) for ticket in missing}

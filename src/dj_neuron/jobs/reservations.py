@@ -105,6 +105,12 @@ class Reservations:
         found: list[dict[str, Any]] = theirs.proj("connection_id", "host", "pid").to_dicts()
         return found
 
+    def complete_for(self, others: list[dict[str, Any]]) -> None:
+        """Note that keys of others are computed: they may have ended between storing a result and saying so."""
+        keys = [{name: row[name] for name in self.jobs.primary_key} for row in others]
+        for key in (self.table & keys).keys() if keys else []:
+            self.jobs.complete(key)
+
     def take_from(self, gone: Collection[int]) -> None:
         """Make the keys of workers that are gone wait again."""
         for row in self.others():
