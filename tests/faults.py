@@ -45,7 +45,7 @@ class Step:
     @property
     def name(self):
         """The words without what differs from run to run: tickets of workers, names of files that are drawn."""
-        return re.sub(r"[0-9a-f]{32}(?=\.part)|_[\w-]{8}(?=\.npy)|\d{9,}", "", self.words)
+        return re.sub(r"[0-9a-f]{32}(?=\.part)|_[\w-]{8}(?=\.npy)|\d{9,}|\$[0-9a-f]+(?=[\"`])", "", self.words)
 
 
 class Fault:
