@@ -115,6 +115,19 @@ def test_errors_are_those_that_noise_makes():
     assert np.mean(r_squared) == pytest.approx(np.mean(ceiling), abs=0.02)
 
 
+def test_errors_of_a_surround_are_those_that_noise_makes():
+    rng, block_um = np.random.default_rng(5), (50.0, 50.0)
+    known = truth(centre_x_um=1000, centre_y_um=900, sigma_minor_um=100)
+    clean, z = block_means((36, 40), block_um, known, surround=0.6), []
+    for _ in range(40):
+        fit = fitted(clean + 0.01 * rng.normal(size=clean.shape), 0.01, block_um)
+        z.append(
+            [(fit.surround_strength - 0.6) / fit.surround_strength_se, (fit.surround_ratio - 2) / fit.surround_ratio_se]
+        )
+    assert np.abs(np.mean(z, axis=0)).max() < 4 / np.sqrt(40)
+    assert np.std(z, axis=0) == pytest.approx(np.ones(2), abs=0.4)
+
+
 @pytest.mark.parametrize("axis", ["x", "y"])
 def test_bars_have_one_axis_and_the_other_is_nan(axis):
     rng, size_um, sigma_um = np.random.default_rng(3), 16.6, 90.0
