@@ -80,6 +80,19 @@ def test_more_blocks_than_a_tile_has_and_large_counts_are_right():
         np.testing.assert_allclose([null.observed[i], *null.maxima[i]], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_per_frame", [1, 5, 10, 21])
+def test_a_neuron_that_fires_whenever_a_rare_block_was_white(n_per_frame):
+    rng = np.random.default_rng(12)
+    frames, clock = rng.choice([-1, 1], (600, 3, 4)), FrameClock.regular(10, 600, 0)
+    frames[:, 1, 2], white = -1, np.arange(20, 600, 49)
+    frames[white, 1, 2] = 1
+    train = ((white + 1)[:, None] + np.linspace(0.1, 0.9, n_per_frame)).ravel() / 10
+    delays = np.array([0.0, 0.1])  # a deviation of nearly all spikes, after one that is small
+    null = circular_shift_null(frames, clock, [train], delays, neuron_numbers=[0], seed=0, n_shifts=9)
+    expected = naive(frames, clock, train, delays, [0, *null.shifts[0]], 1)
+    np.testing.assert_allclose([null.observed[0], *null.maxima[0]], expected, rtol=1e-9)
+
+
 def test_graded_movies_take_part(monkeypatch):
     monkeypatch.setattr(shift_null, "_CHUNK_VALUES", 2000)  # several pieces
     rng = np.random.default_rng(2)
