@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 _READ_ONLY = {
     "mysql": ("SET SESSION TRANSACTION READ ONLY",),
-    # PostgreSQL compiles what it thinks will take long, for a second, where pages stop reading after 50 rows
-    "postgresql": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET jit = off"),
+    "postgresql": (
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        # it compiles what it thinks will take long, for a second, where pages stop reading after 50 rows
+        "SET jit = off",
+        # it thinks that a choice is of one row, and compares the thousands that it is with every row of a table
+        "SET enable_material = off",
+    ),
 }
 
 

@@ -242,12 +242,15 @@ class _Sql:
 
     def known(self) -> tuple[str, list[Any], str]:
         """Choose those whose value to sort by is known; give their order, which is that of an index."""
-        return *self._chosen(self._sorted, self._keys(self._sorted), self._known()), self._order()
+        # every table has the keys: the one of all trains, joined to order by them, may be gone through for every row
+        by_key = not self._query.sort_by or self._query.sort_by in NEURON_COLUMNS
+        base = self._counted if by_key else self._sorted
+        return *self._chosen(base, self._keys(base), self._known()), self._order(base)
 
     def first_known(self) -> Iterator[tuple[str, list[Any], str]]:
         """Choose them from the first candidates alone, if they are scattered; then from more."""
         if self._is_scattered_over(self._sorted):
-            order = self._order()
+            order = self._order(self._sorted)
             for n_candidates in _CANDIDATES:
                 yield *self._looked_up(self._sorted, self._keys(self._sorted), n_candidates, order), order
 
@@ -326,10 +329,10 @@ class _Sql:
     def _known(self) -> list[str]:
         return [f"{self._sorted}.{self._query.sort_by} IS NOT NULL"] if self.may_be_unknown() else []
 
-    def _order(self) -> str:
+    def _order(self, base: str) -> str:
         name, direction = self._query.sort_by, " DESC" if self._query.descending else ""
         columns = (*([name] if name else []), *NEURON_COLUMNS)
-        return ", ".join(f"{self._sorted}.{column}{direction}" for column in columns)
+        return ", ".join(f"{base}.{column}{direction}" for column in columns)
 
     def _same(self, source: str, base: str) -> tuple[list[str], list[Any]]:
         """Say that a row of `source` belongs to one of `base`."""
