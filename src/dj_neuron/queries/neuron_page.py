@@ -189,17 +189,20 @@ def parameter_rows() -> list[Row]:
 
 def neighbours(key: Row) -> tuple[Row | None, Row | None]:
     """Give the keys of the neurons before and after one, over all stimulations; None at the ends."""
-    table = _TABLES["train"]().full_table_name
-    names = ", ".join(NEURON_COLUMNS)
-    marks = ", ".join(["%s"] * len(NEURON_COLUMNS))
-    values = [key[name] for name in NEURON_COLUMNS]
-    found = []
-    for sign, direction in (("<", "DESC"), (">", "ASC")):
-        order = ", ".join(f"{name} {direction}" for name in NEURON_COLUMNS)
-        text = f"SELECT {names} FROM {table} WHERE ({names}) {sign} ({marks}) ORDER BY {order} LIMIT 1"
-        rows = _ask(text, values, as_dict=True)
-        found.append(dict(rows[0]) if rows else None)
-    return found[0], found[1]
+    return _next(key, "<", "DESC"), _next(key, ">", "ASC")
+
+
+def _next(key: Row, sign: str, direction: str) -> Row | None:
+    """Give the next key of those that share the longest beginning: a comparison of whole keys MySQL does row by row."""
+    order = ", ".join(f"{name} {direction}" for name in NEURON_COLUMNS)
+    for length in range(len(NEURON_COLUMNS), 0, -1):
+        *same, last = NEURON_COLUMNS[:length]
+        where = " AND ".join([*(f"{name} = %s" for name in same), f"{last} {sign} %s"])
+        text = f"SELECT {', '.join(NEURON_COLUMNS)} FROM {_TABLES['train']().full_table_name} WHERE {where}"
+        rows = _ask(f"{text} ORDER BY {order} LIMIT 1", [key[name] for name in (*same, last)], as_dict=True)
+        if rows:
+            return dict(rows[0])
+    return None
 
 
 _TABLES: dict[str, Any] = {
