@@ -1,7 +1,6 @@
 """The table of neurons that the database sorts, filters and cuts, beside the one that Python would."""
 
 import dataclasses
-import importlib
 import itertools
 import math
 
@@ -13,9 +12,9 @@ from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import PipelineError
 from dj_neuron.explorer.loading import totals
 from dj_neuron.explorer.pages import table
-from dj_neuron.queries import NeuronQuery, counting
+from dj_neuron.pipeline import experiment
+from dj_neuron.queries import NeuronQuery, counting, neuron_sql
 
-statements = importlib.import_module("dj_neuron.queries.neuron_page")  # the package has a function of that name
 KEY = ("subject_name", "session_date", "sample_number", "stimulation_number", "neuron_id")
 
 
@@ -126,17 +125,15 @@ def test_what_is_looked_up_row_by_row_is_what_joins_give(computed, monkeypatch):
     joined = list(found())
     assert {n_all for _, _, n_all in joined} >= {0, 6}
     asked = []
-    monkeypatch.setattr(statements, "_FEW", -1)
-    monkeypatch.setattr(
-        statements,
-        "_ask",
-        lambda text, *args, ask=statements._ask, **how: asked.append(text) or ask(text, *args, **how),
-    )
+    connection = experiment.schema.connection
+    query = connection.query
+    monkeypatch.setattr(connection, "query", lambda text, *args, **how: asked.append(text) or query(text, *args, **how))
+    monkeypatch.setattr(neuron_sql, "_FEW", -1)
     for n_candidates in ((99,), (1, 2)):
-        monkeypatch.setattr(statements, "_CANDIDATES", n_candidates)
+        monkeypatch.setattr(neuron_sql, "_CANDIDATES", n_candidates)
         assert list(found()) == joined
     assert any("WHERE 1 = (SELECT 1" in text for text in asked)
-    monkeypatch.setattr(statements, "_LABELS", 1)
+    monkeypatch.setattr(neuron_sql, "_LABELS", 1)
     assert list(found()) == joined
 
 

@@ -16,15 +16,13 @@ from dj_neuron.queries.estimations import Computation, Estimation, computations,
 from dj_neuron.queries.jobs import FailedJob, OpenJobs, ReservedJob, open_jobs
 from dj_neuron.queries.listing import TableInfo, Tier, foreign_keys, load_headings, preview, table_classes, tables
 from dj_neuron.queries.measures import NeuronColumn, mosaics, neuron_columns, neuron_table, receptive_fields
-from dj_neuron.queries.neuron_page import (
+from dj_neuron.queries.neuron_page import n_neurons, neighbours, neuron_page
+from dj_neuron.queries.neuron_query import (
     PAGE_COLUMNS,
     SORT_COLUMNS,
     NeuronQuery,
     ParameterIds,
     default_parameters,
-    n_neurons,
-    neighbours,
-    neuron_page,
     parameter_rows,
 )
 from dj_neuron.queries.recordings import (

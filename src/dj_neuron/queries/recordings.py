@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import datetime
 
     from dj_neuron.contracts import StimulationId
-    from dj_neuron.queries.neuron_page import ParameterIds
+    from dj_neuron.queries.neuron_query import ParameterIds
 
 _SESSION = ("subject_name", "session_date", "sample_number")
 
