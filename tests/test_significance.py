@@ -2,10 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from scipy import stats
 
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, shift_null, spike_triggered_average
+from dj_neuron.strf._bit_kernel import MIN_PLANES
+from dj_neuron.strf._null_kernel import TILE_BLOCKS, _may_reach, _write_complement
+from dj_neuron.strf._vectors import N_WORDS
 from dj_neuron.strf.significance import false_discovery_rate
 
 RATE_HZ = 60.0
@@ -80,17 +84,46 @@ def test_more_blocks_than_a_tile_has_and_large_counts_are_right():
         np.testing.assert_allclose([null.observed[i], *null.maxima[i]], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_frames_white", [1, 2])
 @pytest.mark.parametrize("n_per_frame", [1, 5, 10, 21])
-def test_a_neuron_that_fires_whenever_a_rare_block_was_white(n_per_frame):
+def test_a_neuron_that_fires_whenever_a_rare_block_was_white(n_per_frame, n_frames_white):
     rng = np.random.default_rng(12)
     frames, clock = rng.choice([-1, 1], (600, 3, 4)), FrameClock.regular(10, 600, 0)
     frames[:, 1, 2], white = -1, np.arange(20, 600, 49)
-    frames[white, 1, 2] = 1
-    train = ((white + 1)[:, None] + np.linspace(0.1, 0.9, n_per_frame)).ravel() / 10
-    delays = np.array([0.0, 0.1])  # a deviation of nearly all spikes, after one that is small
+    frames[white[:, None] + np.arange(n_frames_white), 1, 2] = 1
+    # white for two frames, it meets four in ten spikes at both delays and the others at the second
+    begin, end = (1.1, 1.9) if n_frames_white == 1 else (1.6, 2.6)
+    train = np.sort((white[:, None] + np.linspace(begin, end, n_per_frame)).ravel() / 10)
+    delays = np.array([0.0, 0.1])  # a deviation of nearly all spikes, after one that is smaller
     null = circular_shift_null(frames, clock, [train], delays, neuron_numbers=[0], seed=0, n_shifts=9)
     expected = naive(frames, clock, train, delays, [0, *null.shifts[0]], 1)
     np.testing.assert_allclose([null.observed[0], *null.maxima[0]], expected, rtol=1e-9)
+
+
+@njit
+def tells_from_bits(counts, expected, n_planes, bound):
+    planes, complement = np.zeros((n_planes, N_WORDS), np.uint64), np.empty(n_planes * N_WORDS, np.uint64)
+    for block, count in enumerate(counts):
+        for plane in range(n_planes):
+            planes[plane, block // 64] |= np.uint64(count >> plane & 1) << np.uint64(block % 64)
+    _write_complement(expected, n_planes, complement)
+    ones = np.full(N_WORDS, ~np.uint64(0))
+    return _may_reach(planes.ravel(), complement, n_planes, bound, ones, np.empty(N_WORDS, np.uint64))
+
+
+def test_bits_tell_whether_any_count_is_far_from_what_is_expected():
+    rng = np.random.default_rng(7)
+    for _ in range(2000):
+        n_planes = int(rng.integers(MIN_PLANES, 15))
+        most = 2 ** (n_planes - 1)
+        expected = rng.uniform(0, most - 1, TILE_BLOCKS)
+        counts = np.rint(expected).astype(np.int64)
+        counts[rng.integers(TILE_BLOCKS)] = rng.integers(most)
+        deviation = counts - np.rint(expected)
+        farthest = np.where(deviation < 0, -deviation - 1, deviation).max()
+        for bound in (farthest - 1, farthest, farthest + 1, rng.integers(most)):
+            found = tells_from_bits(counts, expected, n_planes, max(int(bound), 0))
+            assert found == (farthest >= max(bound, 0)), (n_planes, bound, farthest)
 
 
 def test_graded_movies_take_part(monkeypatch):

@@ -157,15 +157,16 @@ def _search_neuron(
     """Raise the largest deviation of one neuron, for every shift, to that of one tile."""
     n_rows, highest_weight, row_bytes = lags.size, highest(weight), n_planes * LINE
     n_slots = highest(lags) - lags.min() + 1
-    cores, in_slot = lines(n_slots * row_bytes).view(np.uint64), np.empty(n_slots, np.int64)
+    cores, in_slot = lines(n_slots * row_bytes).view(np.uint64).reshape(n_slots, -1), np.empty(n_slots, np.int64)
     fill(in_slot, _NOTHING)
-    planes, complement = lines(row_bytes).view(np.uint64), lines(n_rows * row_bytes).view(np.uint64)
+    planes = lines(row_bytes).view(np.uint64)
+    complement = lines(n_rows * row_bytes).view(np.uint64).reshape(n_rows, -1)
     rotated = np.empty(max(core.size, highest(n_own)) + PADDING, np.uint32)
     expected = np.empty((n_rows, share.size))
     for row in range(n_rows):
         for block in range(share.size):
             expected[row, block] = (core.size + n_own[row]) * share[block]
-        _write_complement(expected[row], n_planes, complement[row * n_planes * N_WORDS :])
+        _write_complement(expected[row], n_planes, complement[row])
     ones, words = np.empty(N_WORDS, np.uint64), np.empty(N_WORDS, np.uint64)
     fill(ones, ~np.uint64(0))
     counts, deviations = np.empty(TILE_BLOCKS, np.uint32), np.empty(TILE_BLOCKS)
@@ -174,7 +175,7 @@ def _search_neuron(
         for row in range(n_rows):
             moved = shifts[number] - lags[row]
             slot = moved % n_slots
-            counted = cores[slot * n_planes * N_WORDS : (slot + 1) * n_planes * N_WORDS]
+            counted = cores[slot]
             if in_slot[slot] != moved:
                 fill(counted, np.uint64(0))
                 _add_rotated(tile, core, moved, n_frames, rotated, counted, np.int64(0))
@@ -183,9 +184,8 @@ def _search_neuron(
                 planes[word] = counted[word]
             own = frames[first[row] : first[row] + n_own[row]]
             _add_rotated(tile, own, shifts[number], n_frames, rotated, planes, core.size)
-            opposite = complement[row * n_planes * N_WORDS : (row + 1) * n_planes * N_WORDS]
             bound = _bound(best, roots[row], highest_weight)
-            if bound >> (n_planes - 1) == 0 and _may_reach(planes, opposite, n_planes, bound, ones, words):
+            if bound >> (n_planes - 1) == 0 and _may_reach(planes, complement[row], n_planes, bound, ones, words):
                 _read_counts(planes, n_planes, counts)
                 best = max(best, _largest(counts, expected[row], weight, deviations) / roots[row])
         largest[number] = best

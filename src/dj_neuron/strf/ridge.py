@@ -274,12 +274,12 @@ class _Problem:
 
     def _pieces(self) -> Iterator[Floats]:
         """Give the chosen blocks of the movie, less their mean, in pieces ``(n_blocks of the piece, n_frames)``."""
-        step = 1.0 if self.movie.levels is None else self.movie.levels[1] - self.movie.levels[0]
+        contrast = 1.0 if self.movie.levels is None else self.movie.levels[1] - self.movie.levels[0]
         is_chosen, first = self.is_chosen.ravel(), 0
         for piece in columns(self.movie):
             own = piece[is_chosen[first : first + len(piece)]]
             first += len(piece)
-            yield step * (own - own.mean(axis=1, keepdims=True))
+            yield contrast * (own - own.mean(axis=1, keepdims=True))
 
     def _kernel(self) -> Floats:
         products = np.zeros((self.movie.n_frames, self.movie.n_frames))
