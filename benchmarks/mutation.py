@@ -231,7 +231,7 @@ def main():
                     sys.exit(f"the tests of {module} fail without any change")
                 usual_s[module] = time.monotonic() - started
             change(path, new)
-            outcome = run_tests(tests, 60 + 5 * usual_s[module], without)
+            outcome = run_tests(tests, 30 + 3 * usual_s[module], without)
             if outcome == "passed" and not chosen.quick:
                 outcome = run_tests(LAST_OF_COVARIANCE if "covariance" in tests else LAST, 1800)
             change(path, codes[module])

@@ -50,6 +50,12 @@ def test_trials_have_at_least_thirty_frames(shape):
     assert shown(29) == []
 
 
+@pytest.mark.parametrize("level", [-1, 1])
+def test_a_grey_screen_makes_no_trial_longer(level):
+    frozen, grey = noise(20, 29, (8, 8)), np.full((40, 8, 8), level)
+    assert starts_of(np.concatenate([frozen, grey, noise(21, 60, (8, 8)), frozen, grey])) == []
+
+
 def test_counts_of_trials_come_from_repeats_or_from_showings():
     clocks = [FrameClock.regular(10, 70, onset) for onset in (0.0, 20.0)]
     trains = [np.array([0.05, 0.07, 4.05]), np.array([20.05])]
