@@ -2,8 +2,8 @@
 
 Cosmic Ray lists every small change of an operator, a comparison, a number or a branch in src/dj_neuron/strf. A
 sample of them, drawn with a seed, is made one at a time in a copy of the checkout, whose tests of that module must
-then fail. Changes of annotations, overloads and docstrings do nothing and are left out; so are those of how much is
-done at a time (ASSIGNED and FUNCTIONS below). What survives is printed, to be tested or explained.
+then fail. Changes of annotations, overloads, docstrings and options of dataclasses are left out; so are those of how
+much is done at a time (ASSIGNED and FUNCTIONS below). What survives is printed, to be tested or explained.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def mutants(code):
 
 
 def without_words(code):
-    """Give the code as it runs: without docstrings and what is for the checker of types. None if it is none."""
+    """Give the code as it computes: no docstrings, types, or options of dataclasses. None if it is none."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -120,6 +120,8 @@ def without_words(code):
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
             node.decorator_list = [one for one in node.decorator_list if ast.unparse(one) != "overload"]
+        elif isinstance(node, ast.ClassDef):
+            node.decorator_list = []
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(0)
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):

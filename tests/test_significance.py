@@ -8,7 +8,7 @@ from scipy import stats
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, shift_null, spike_triggered_average
 from dj_neuron.strf._bit_kernel import MIN_PLANES
-from dj_neuron.strf._null_kernel import TILE_BLOCKS, _may_reach, _write_complement
+from dj_neuron.strf._null_kernel import TILE_BLOCKS, _bound, _may_reach, _write_complement
 from dj_neuron.strf._vectors import N_WORDS
 from dj_neuron.strf.significance import false_discovery_rate
 
@@ -111,6 +111,11 @@ def tells_from_bits(counts, expected, n_planes, bound):
     return _may_reach(planes.ravel(), complement, n_planes, bound, ones, np.empty(N_WORDS, np.uint64))
 
 
+@njit
+def plain_bound(largest, root, highest_weight):
+    return _bound(largest, root, highest_weight)
+
+
 def test_bits_tell_whether_any_count_is_far_from_what_is_expected():
     rng = np.random.default_rng(7)
     for _ in range(2000):
@@ -124,6 +129,22 @@ def test_bits_tell_whether_any_count_is_far_from_what_is_expected():
         for bound in (farthest - 1, farthest, farthest + 1, rng.integers(most)):
             found = tells_from_bits(counts, expected, n_planes, max(int(bound), 0))
             assert found == (farthest >= max(bound, 0)), (n_planes, bound, farthest)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_what_beats_the_largest_deviation_is_read_and_little_else(side):
+    rng = np.random.default_rng(8)
+    for _ in range(2000):
+        expected = rng.uniform(0, 2000, TILE_BLOCKS)
+        if rng.random() < 0.5:
+            expected = np.rint(2 * expected) / 2  # as in movies that are white in half of the frames
+        counts = np.rint(expected).astype(np.int64)
+        counts[3] = max(np.rint(expected[3] + side * rng.uniform(0, 1500)), 0)
+        root, weight = rng.uniform(1, 30), rng.uniform(1, 3)
+        beaten = np.abs(counts - expected).max() * weight / root  # in what is reported
+        for largest, is_read in ((np.nextafter(beaten, 0), True), (beaten + 2.1 * weight / root, False)):
+            bound = plain_bound(largest, root, weight)
+            assert tells_from_bits(counts, expected, 13, bound) == is_read, (largest, root, weight)
 
 
 def test_graded_movies_take_part(monkeypatch):

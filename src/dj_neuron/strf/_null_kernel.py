@@ -131,11 +131,11 @@ def _largest(counts: Any, expected: Any, weight: Any, deviations: Any) -> Any:
 
 @inner
 def _bound(largest: Any, root: Any, highest_weight: Any) -> Any:
-    """Give a whole number that deviations from the rounded expectation must reach, or they beat nothing.
+    """Give the whole number that deviations from the rounded expectation must reach, or they beat nothing.
 
-    Rounding the expectation takes a half, the complement of negative deviations one, and another is for safety.
+    Rounding the expectation takes a half. Roundings of the quotient are far smaller than what is taken off for them.
     """
-    return max(0, int(np.floor(largest * root / highest_weight - 0.5)) - 1)
+    return max(0, int(np.floor(largest * root / highest_weight * (1 - 1e-9) - 0.5)))
 
 
 @inner
