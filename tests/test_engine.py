@@ -13,6 +13,7 @@ from dj_neuron.contracts import SpikeLedger
 from dj_neuron.strf import (
     FrameClock,
     _bit_kernel,
+    _threads,
     alignment,
     bit_counter,
     frame_sums,
@@ -59,8 +60,8 @@ def counted_one_by_one(frames, row):
 
 
 @settings(max_examples=60)
-@given(movies_and_rows(), st.sampled_from([1, 64, 100, 4096]))
-def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span):
+@given(movies_and_rows(), st.sampled_from([1, 64, 100, 4096]), st.integers(1, 4))
+def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span, n_threads):
     frames, rows = movie_and_rows
     movie, spikes = Movie.from_frames(frames), aligned(rows, len(frames))
     if movie.levels[0] == movie.levels[1]:
@@ -68,6 +69,7 @@ def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span):
     expected = np.array([counted_one_by_one(frames, row) for row in [*rows, range(len(frames))]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_bit_kernel, "SPAN", span)
+        patch.setattr(_threads, "_limit", n_threads)
         np.testing.assert_array_equal(counted(bit_counter.count_compiled, movie, spikes), expected)
     np.testing.assert_array_equal(counted(bit_counter.count_with_numpy, movie, spikes), expected)
 
@@ -161,6 +163,13 @@ def test_without_numba_the_same_comes_out(monkeypatch):
     plain = spike_triggered_average(frames, clock, trains, clock.delays_between(-0.1, 0.3))
     np.testing.assert_array_equal(fast.values, plain.values)
     np.testing.assert_array_equal(fast.z, plain.z)
+
+
+@pytest.mark.parametrize("part", [(0, 1000), (200, 300)])
+def test_rows_take_the_room_of_their_frames_and_some_padding(part):
+    train = np.sort(np.random.default_rng(9).uniform(-5, 110, 5000))
+    spikes = align(FrameClock.regular(10, 1000, 0.3), [train], np.arange(5) / 10, "floor", *part)
+    assert spikes.frames.size <= (spikes.sizes + PADDING).sum()
 
 
 def test_spikes_need_no_order():

@@ -173,8 +173,8 @@ def test_missing_delays_and_blocks_are_passed_over():
     [
         (np.full((20, 3, 3), np.nan), DELAYS, "no finite value in the region"),
         (np.ones((4, 3, 3)), DELAYS[:4], "no finite value in the region"),
-        (np.ones((1, 3, 3)), [0.05], "always separable"),
-        (np.ones((20, 1, 1)), DELAYS, "always separable"),
+        (np.ones((1, 3, 3)), [0.05], "1 delay(s) by 9 block(s) are always separable"),
+        (np.ones((16, 1, 1)), DELAYS[4:], "16 delay(s) by 1 block(s) are always separable"),
         (np.zeros((20, 3, 3)), DELAYS, "no component stands out"),
         (np.random.default_rng(0).normal(size=(20, 3, 3)), DELAYS, "no component stands out"),
         (np.full((20, 3, 3), 0.7), DELAYS, "smaller than the noise should be"),
