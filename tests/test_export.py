@@ -30,6 +30,26 @@ def computed(data_dir, small_file):
         dj_neuron.pipeline.drop(pipeline.database.connection, "export")
 
 
+def test_a_text_that_a_spreadsheet_would_take_for_a_formula_is_defused(computed, tmp_path):
+    texts = ["=1+1", "+1", "-x", "@a", "\t=1", "a=1"]
+    labelled = computed.experiment.Neuron()
+    keys = labelled.keys()[: len(texts)]
+    before = labelled.to_dicts()
+    try:
+        for key, text in zip(keys, texts, strict=True):
+            labelled.update1({**key, "source_label": text})
+        for suffix in ("csv", "parquet"):
+            export_neurons(tmp_path / f"n.{suffix}")
+        assert set(pd.read_csv(tmp_path / "n.csv")["source_label"].dropna()) >= {
+            *(f"'{text}" for text in texts[:5]),
+            "a=1",
+        }
+        assert set(parquet.read_table(tmp_path / "n.parquet")["source_label"].to_pylist()) >= set(texts)
+    finally:
+        for row in before:
+            labelled.update1({name: row[name] for name in (*labelled.primary_key, "source_label")})
+
+
 def test_a_csv_file_comes_back_as_it_was(tmp_path):
     path = tmp_path / "neurons.csv"
     assert export_neurons(path) == 14

@@ -140,7 +140,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_half_written(tmp_path, suffi
         raise OSError("the disk is full")
 
     monkeypatch.setattr(StrfsInStore, "__getitem__", fail)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(ExportError, match="cannot be written: the disk is full"):
         export_strfs(path, force=True)
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == [path]

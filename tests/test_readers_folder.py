@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
-from dj_neuron.errors import DjNeuronError, ReadError
+from dj_neuron.errors import DjNeuronError, ExportError, ReadError
 from dj_neuron.readers import folder_toml, read_sessions
 from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
 
@@ -336,7 +336,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "savez", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ExportError, match="cannot be written: disk full"):
         write_recording_folder(session(stimulation()), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,12 +1,13 @@
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dj_neuron import Movie, Stimulation
-from dj_neuron.errors import ReadError
+from dj_neuron.errors import ExportError, ReadError
 from dj_neuron.simulate import KnownNeuron, load_layout, read_truth, respond, simulate, write_simulation
 from dj_neuron.strf import FrameClock, find_centre, spike_triggered_average
 
@@ -127,7 +128,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(pickle, "dump", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ExportError, match=r"data.pkl cannot be written: disk full"):
         write_simulation(target, "small")
     assert target.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(ExportError, match="is a pipe or a device"):
+        write_simulation(Path("/dev/full"), "small")

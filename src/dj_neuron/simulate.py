@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import pickle
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
@@ -21,9 +20,10 @@ import numpy as np
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation, StimulationId
 from dj_neuron.errors import ReadError
 from dj_neuron.white_noise import ret1_movie, ret1_stream
+from dj_neuron.whole import refuse_other_than_file, whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -243,7 +243,7 @@ def write_simulation(
     Parameters
     ----------
     path : Path
-        Replaced if it exists; complete or not there at all.
+        Replaced if it is a file; complete or not there at all.
     progress : callable, optional
         Called with one line per session.
 
@@ -251,7 +251,15 @@ def write_simulation(
     -------
     tuple of Path
         The pickle and the truth.
+
+    Raises
+    ------
+    ReadError
+        If the layout is not one.
+    ExportError
+        If something other than a file is at `path`, or it cannot be written.
     """
+    refuse_other_than_file(path)
     entries, truths = [], []
     for session, neurons in simulate(layout, seed):
         if progress:
@@ -267,8 +275,11 @@ def write_simulation(
         "units": "um from the top left corner, s, deg",
         "stimulations": truths,
     }
-    _replace(truth_path(path), json.dumps(truth, indent=1).encode())
-    _replace(path, entries)
+    with whole_file(path) as partial:
+        with partial.open("wb") as file:
+            pickle.dump(entries, file, protocol=4)
+        with whole_file(truth_path(path)) as of_truth:
+            of_truth.write_text(json.dumps(truth, indent=1), "utf-8")
     return path, truth_path(path)
 
 
@@ -279,19 +290,6 @@ def _stimulation_key(session: Session, stimulation: Stimulation) -> dict[str, An
         "sample_number": session.sample_number,
         "stimulation_number": stimulation.stimulation_number,
     }
-
-
-def _replace(path: Path, content: bytes | Sequence[dict[str, Any]]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                pickle.dump(content, file, protocol=4)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_truth(path: Path) -> dict[tuple[StimulationId, int], KnownNeuron]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
-from dj_neuron.export.whole import refuse_existing, whole_file
+from dj_neuron.export.existing import refuse_existing
+from dj_neuron.whole import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMATS = (".csv", ".parquet")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def dictionary_path(path: Path) -> Path:
@@ -28,8 +30,9 @@ def export_neurons(path: Path, restriction: Any = True, *, force: bool = False) 
     Parameters
     ----------
     path : Path
-        ``.csv`` (UTF-8, an empty field is what is not known) or ``.parquet``, which needs pyarrow and holds the
-        unit and meaning of every column too.
+        ``.csv`` (UTF-8, an empty field is what is not known, an apostrophe stands before texts that spreadsheets
+        would take for formulas) or ``.parquet``, which needs pyarrow and holds the unit and meaning of every column
+        too.
     restriction
         Anything DataJoint takes; see :func:`dj_neuron.queries.neuron_table`.
     force : bool
@@ -51,9 +54,10 @@ def export_neurons(path: Path, restriction: Any = True, *, force: bool = False) 
     refuse_existing(path, dictionary_path(path), force=force)
     columns = queries.neuron_columns()
     rows = queries.neuron_table(restriction)
-    with whole_file(dictionary_path(path)) as dictionary, whole_file(path) as table:
-        dictionary.write_text(json.dumps([asdict(column) for column in columns], indent=1), encoding="utf-8")
+    with whole_file(path) as table:
         write(table, columns, rows)
+        with whole_file(dictionary_path(path)) as dictionary:  # is there first: no table is without it
+            dictionary.write_text(json.dumps([asdict(column) for column in columns], indent=1), encoding="utf-8")
     return len(rows)
 
 
@@ -61,7 +65,12 @@ def _as_csv(path: Path, columns: list[queries.NeuronColumn], rows: list[dict[str
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [column.name for column in columns])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _defused(value) for name, value in row.items()} for row in rows)
+
+
+def _defused(value: Any) -> Any:
+    """Put an apostrophe before texts that a spreadsheet would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def _as_parquet(path: Path, columns: list[queries.NeuronColumn], rows: list[dict[str, Any]]) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
+from dj_neuron.export.existing import refuse_existing
 from dj_neuron.export.nwb_about import About
-from dj_neuron.export.whole import refuse_existing, whole_file
+from dj_neuron.whole import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

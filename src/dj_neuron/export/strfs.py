@@ -11,7 +11,8 @@ import numpy as np
 
 from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
-from dj_neuron.export.whole import refuse_existing, whole_file, whole_folder
+from dj_neuron.export.existing import refuse_existing
+from dj_neuron.whole import whole_file, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +64,9 @@ def export_strfs(path: Path, restriction: Any = True, *, force: bool = False) ->
     found = _named(queries.estimations(restriction))
     if path.suffix == ".zarr":
         _need_zarr()
-        with whole_folder(path, _is_ours) as partial:
+        if path.exists() and not _is_ours(path):
+            raise ExportError(f"{path} was not written by dj-neuron, which does not replace it: expected another name")
+        with whole_folder(path) as partial:
             return _some(_write_zarr(partial, found), path)
     with whole_file(path) as partial:
         return _some(_write_npz(partial, found), path)

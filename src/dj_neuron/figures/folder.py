@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import re
-import secrets
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from dj_neuron.errors import PipelineError
+from dj_neuron.whole import whole_folder
 
 if TYPE_CHECKING:
     import os
@@ -37,78 +34,23 @@ def fresh_folder(out_dir: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     PipelineError
-        If `out_dir` holds anything that this function did not write, or cannot be replaced.
+        If `out_dir` holds anything that this function did not write.
+    ExportError
+        If it cannot be replaced; see :func:`dj_neuron.whole.whole_folder`.
 
     Notes
     -----
-    If the block raises, `out_dir` keeps what it held. What a killed process left beside it is
-    cleared away by the next call; if it was killed between moving the old folder out and the
-    new one in, the old one comes back first.
+    If the block raises, `out_dir` keeps what it held.
     """
     target = Path(out_dir).expanduser().resolve()
     _refuse_precious(target)
     with _one_sentence(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(target)
         _refuse_foreign(target)
-        new = _beside(target, "new")
-        new.mkdir()
-    try:
-        with (new / MARKER).open("w", encoding="utf-8") as marker:
-            _lock(marker, wait=True)  # tells a folder in use from a leftover: it ends with the process
-            marker.write(_MARKER_TEXT)
-            marker.flush()
-            yield new
-            with _one_sentence(target):
-                _refuse_foreign(target)
-                _swap(new, target)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-
-
-def _swap(new: Path, target: Path) -> None:
-    if not target.exists() or not any(target.iterdir()):
-        new.rename(target)
-        return
-    old = _beside(target, "old")
-    with (target / MARKER).open("r+", encoding="utf-8") as marker:
-        _lock(marker, wait=True)
-        target.rename(old)
-        try:
-            new.rename(target)
-        except BaseException:
-            old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _beside(target: Path, kind: str) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{kind}")
-
-
-def _clear_leftovers(target: Path) -> None:
-    for leftover in _leftovers(target):
-        with (leftover / MARKER).open("r+", encoding="utf-8") as marker:
-            if not _lock(marker, wait=False):
-                continue
-            if leftover.suffix == ".old" and not target.exists():
-                leftover.rename(target)
-            else:
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _lock(file: TextIO, *, wait: bool) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _leftovers(target: Path) -> list[Path]:
-    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.(old|new)")
-    return [path for path in sorted(target.parent.iterdir()) if name.fullmatch(path.name) and (path / MARKER).is_file()]
+    with whole_folder(target) as new:
+        (new / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
+        yield new
+        _refuse_foreign(target)
 
 
 def _refuse_precious(target: Path) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
 
-from dj_neuron.errors import DjNeuronError
+from dj_neuron.errors import ExportError
 from dj_neuron.readers.folder_toml import HEADER, SESSION_FILE
+from dj_neuron.whole import whole_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import DTypeLike
 
     from dj_neuron.contracts import Movie, Session, Stimulation
@@ -41,8 +37,8 @@ def write_recording_folder(session: Session, folder: Path | str) -> Path:
 
     Raises
     ------
-    DjNeuronError
-        If something is already at `folder`.
+    ExportError
+        If something is already at `folder`, or it cannot be written.
 
     Notes
     -----
@@ -51,32 +47,26 @@ def write_recording_folder(session: Session, folder: Path | str) -> Path:
     """
     folder = Path(folder)
     if folder.exists():
-        raise DjNeuronError(f"{folder}: exists already, expected a folder yet to be made")
+        raise ExportError(f"{folder}: exists already, expected a folder yet to be made")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(folder) as part:
         _write(session, part)
     return folder
 
 
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `folder` that takes its place when all has gone well.
+def empty_place(folder: Path) -> Path:
+    """Give where a folder may be written, links followed and its parents made.
 
     Raises
     ------
-    DjNeuronError
+    ExportError
         If `folder` is a file or a folder that is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DjNeuronError(f"{folder}: exists and is not empty, expected an empty folder or one yet to be made")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    part.mkdir()
-    try:
-        yield part
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        raise ExportError(f"{folder}: exists and is not empty, expected an empty folder or one yet to be made")
+    place = folder.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def _write(session: Session, folder: Path) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import ArrayHeader, RawReader, faults_of, find_reader, read_sessions
-from dj_neuron.readers.folder_writer import whole_folder, write_recording_folder
+from dj_neuron.readers.folder_writer import empty_place, write_recording_folder
+from dj_neuron.whole import whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,10 +76,11 @@ def unpack(path: Path, folder: Path, progress: Callable[[Session], None] | None 
     ------
     ReadError
         If the file cannot be read; nothing is left behind then.
-    DjNeuronError
-        If `folder` is not empty.
+    ExportError
+        If `folder` is not empty, or cannot be written.
     """
     names: list[str] = []
+    folder = empty_place(folder)
     with whole_folder(folder) as part:
         for session in read_sessions(path):
             names.append(_unique(_slug(session), names))
