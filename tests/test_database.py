@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
+from pathlib import Path
 
 import numpy as np
 import psycopg2
@@ -173,18 +175,54 @@ def test_a_configured_server_without_a_user_is_refused(folder):
 
 @pytest.mark.parametrize(
     ("text", "port"),
-    [("{", "5432"), ('{"database": {"port": "many"}}', ""), ("{}", "many")],
-    ids=["json", "value", "env"],
+    [
+        ("{", "5432"),
+        ("[" * 100_000, ""),
+        ("[]", ""),
+        ('{"database": {"port": "many"}}', ""),
+        ('{"database": {"password": 4711081599}}', ""),
+        ('{"database": {"password": ["4711081599"]}}', ""),
+        ('{"database": 4711081599}', ""),
+        ('{"stores": "s3://key:4711081599@host"}', ""),
+        ("{}", "4711081599x"),
+    ],
 )
 def test_a_configuration_that_datajoint_would_pass_over_is_refused(folder, monkeypatch, text, port):
     (folder / "datajoint.json").write_text(text)
     monkeypatch.chdir(folder)
     if port:
         monkeypatch.setenv("DJ_PORT", port)
-    with pytest.raises(DatabaseError, match="DataJoint's configuration is not valid: ") as caught:
+    with pytest.raises(DatabaseError, match=r"DataJoint's configuration is not valid( \(.*\))?: ") as caught:
         open_database(folder / "data")
-    assert "\n" not in str(caught.value)
+    said = "".join(traceback.format_exception(caught.value))
+    assert ("\n" in str(caught.value), "4711081599" in said) == (False, False)
     assert not (folder / "data").exists()
+
+
+def test_variables_that_datajoint_refuses_are_said_without_their_values(folder):
+    for name in ("DJ_PORT", "DJ_BACKEND", "DJ_USE_TLS"):
+        code = "import sys; from dj_neuron.cli import main; sys.argv[1:] = ['status']; main()"
+        environment = {**os.environ, name: "4711081599x"}
+        done = subprocess.run(
+            (sys.executable, "-W", "error", "-c", code),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert f"configuration is not valid: {name}: Input should be" in done.stderr
+        assert "4711081599" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["loop", "~nosuch/x", "a\nb"])
+def test_data_folders_that_cannot_be_are_refused_at_once(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(DatabaseError, match=r"^the data folder .*(cannot be found|line break)"):
+        open_database(Path(name), config_file=Path("embedded"))
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 
 
 def test_a_configured_store_that_cannot_be_used_is_refused(data_dir, monkeypatch):

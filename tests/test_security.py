@@ -106,6 +106,17 @@ def test_the_server_listens_on_no_network(server):
         assert [one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN] == []
 
 
+def test_the_server_is_told_nothing_that_may_be_secret(tmp_path, monkeypatch):
+    for name in ("DJ_PASS", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"):
+        monkeypatch.setenv(name, "white noise")
+    with EmbeddedServer(tmp_path / "data") as server:
+        main = psutil.Process(server.status().pid)
+        told = [process.environ() for process in (main, *main.children())]
+    assert len(told) > 1
+    assert "PATH" in told[0]
+    assert "white noise" not in str(told)
+
+
 # What is secret appears nowhere
 
 
@@ -244,6 +255,21 @@ def test_a_row_that_names_a_file_outside_the_store_is_refused(embedded, make_ses
     other = open_database(tmp_path / "copy", config_file=Path("embedded"), prefix=f"{prefix}_copy")
     with other, pytest.raises(StoreError, match="leads out of the store"):
         copy_pipeline(embedded.database, other)
+
+
+def test_a_link_in_the_store_leads_nowhere_when_objects_are_removed(embedded, make_session, tmp_path, prefix, data_dir):
+    ingest_session(make_session({}))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "only_copy.txt").write_text("precious")
+    link = data_dir / "store" / "_schema" / f"{prefix}_quality"
+    link.symlink_to(tmp_path / "thesis")
+    for remove in (lambda: embedded.clean(older_than_s=0, delete=True), embedded.clear, embedded.inventory):
+        with pytest.raises(StoreError, match=rf"{prefix}_quality in the store 'dj_neuron' is a link to .*/thesis"):
+            remove()
+    assert (tmp_path / "thesis" / "only_copy.txt").read_text() == "precious"
+    assert len(embedded.experiment.Session()) == 1
+    link.unlink()
+    embedded.clear()
 
 
 def test_an_nwb_file_that_reads_other_files_is_refused(tmp_path):

@@ -14,6 +14,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
+from dj_neuron.errors import DatabaseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -85,7 +87,31 @@ def _keep_stdout_clean() -> None:
             handler.setStream(_Stderr())
 
 
-with quiet():
+@contextlib.contextmanager
+def valid_configuration(where: str = "") -> Iterator[None]:
+    """Say what is wrong with DataJoint's configuration, and no value of it: any may be a password.
+
+    Raises
+    ------
+    DatabaseError
+        One sentence, without the exception that it comes from.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        faults = getattr(error, "errors", None)  # of pydantic
+        words = " ".join(str(error).split())
+        if faults is not None:
+            found = faults(include_input=False, include_context=False, include_url=False)
+            words = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+    except (AttributeError, RecursionError, TypeError):
+        words = "it is not made of settings and their values"
+    else:
+        return
+    raise DatabaseError(f"DataJoint's configuration is not valid{where}: {words}") from None
+
+
+with quiet(), valid_configuration():
     # its own import of its own deprecated module; and a broken datajoint.json, which open_database refuses
     warnings.filterwarnings("ignore", message=r"datajoint\.migrate is deprecated", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="Failed to load config", category=UserWarning)
@@ -106,4 +132,5 @@ __all__ = [
     "quiet",
     "silent",
     "silent_on_native_types",
+    "valid_configuration",
 ]

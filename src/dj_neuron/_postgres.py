@@ -27,6 +27,7 @@ NEWEST_VERSION = max(_VERSION_FOLDERS)
 
 _NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 _SYSTEM_USER = "dj-neuron"
+_VARIABLES = frozenset({"HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "TZDIR"})
 
 
 def program(name: str, version: int = NEWEST_VERSION) -> Path:
@@ -46,8 +47,8 @@ def program(name: str, version: int = NEWEST_VERSION) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Variables for PostgreSQL's programs: ours, without settings that mean other servers."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+    """Variables for PostgreSQL's programs, which may run as another user: none that holds a password or a key."""
+    return {name: value for name, value in os.environ.items() if name in _VARIABLES} | {"LC_ALL": "C"}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def db() -> None:
 def _server(options: Options) -> Any:
     from dj_neuron.embedded import EmbeddedServer, default_data_dir
 
-    return EmbeddedServer((options.data_dir or default_data_dir()).expanduser().resolve())
+    return EmbeddedServer(options.data_dir or default_data_dir())
 
 
 @db.command(name="status")

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder
+from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder, resolved
 from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def open_database(data_dir: Path | None = None, config_file: Path | None = None,
     under the name ``dj_neuron`` is kept; else arrays go to the folder ``store`` in `data_dir`, which all who
     use a common server must then share.
     """
-    data_dir = (data_dir or default_data_dir()).expanduser().resolve()
+    data_dir = resolved(data_dir or default_data_dir())
     if prefix is not None and not _is_prefix(prefix):
         raise DatabaseError(f"the prefix is {prefix!r}, expected {_PREFIX_RULE}")
     _check_datajoint_configuration()
@@ -292,16 +292,14 @@ def _tls_for(host: str, configured: bool | None) -> bool | None:
 
 def _check_datajoint_configuration() -> None:
     """Refuse what DataJoint would pass over, to end up at a server that nobody meant."""
-    try:
-        from dj_neuron._datajoint import Config, find_config_file, quiet  # noqa: PLC0415 - slow, only needed now
+    from dj_neuron._datajoint import Config, find_config_file, quiet, valid_configuration  # noqa: PLC0415 - slow
 
-        with quiet():
-            config = Config()
-            file = None if config.ignore_config_file else find_config_file()
-            if file is not None:
-                config.load(file)
-    except (OSError, ValueError) as error:
-        raise DatabaseError(f"DataJoint's configuration is not valid: {_reason(error)}") from error
+    with quiet(), valid_configuration():
+        config = Config()
+        file = None if config.ignore_config_file else find_config_file()
+    if file is not None:
+        with quiet(), valid_configuration(f" ({file})"):
+            config.load(file)
 
 
 def _connect(address: _Address) -> Any:
@@ -344,7 +342,7 @@ def _is_away(error: Exception) -> bool:
 
 
 def _ensure_store(instance: Any, data_dir: Path) -> None:
-    from dj_neuron._datajoint import dj, global_config  # noqa: PLC0415
+    from dj_neuron._datajoint import dj, global_config, valid_configuration  # noqa: PLC0415
 
     stores = {**instance.config.stores, **global_config.stores}
     if STORE_NAME not in stores:
@@ -353,7 +351,8 @@ def _ensure_store(instance: Any, data_dir: Path) -> None:
         stores[STORE_NAME] = {"protocol": "file", "location": str(data_dir / "store")}
     instance.config.stores = stores
     try:
-        spec = instance.config.get_store_spec(STORE_NAME)
+        with valid_configuration(f" (the store {STORE_NAME!r})"):
+            spec = instance.config.get_store_spec(STORE_NAME)
     except dj.DataJointError as error:
         raise DatabaseError(f"the configured store {STORE_NAME!r} is not valid: {_reason(error)}") from error
     if spec["partition_pattern"]:

@@ -104,6 +104,23 @@ class ServerStatus:
     n_connections: int | None
 
 
+def resolved(data_dir: Path) -> Path:
+    """Give the absolute path of a data folder.
+
+    Raises
+    ------
+    DatabaseError
+        If it cannot be one.
+    """
+    try:
+        found = data_dir.expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle, a user that there is not
+        raise DatabaseError(f"the data folder {data_dir} cannot be found: {error}") from error
+    if "\n" in str(found):  # PostgreSQL's own files have a path a line
+        raise DatabaseError(f"the data folder {found} has a line break in its name, expected none")
+    return found
+
+
 class EmbeddedServer:
     """The PostgreSQL server of one data folder: started by its first user, stopped by its last.
 
@@ -123,7 +140,7 @@ class EmbeddedServer:
     database_name = "postgres"
 
     def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir.expanduser().resolve()
+        self.data_dir = resolved(data_dir)
         self.cluster = self.data_dir / "postgres"
         self.log_file = self.data_dir / "postgres.log"
         self._shares = Shares(self.data_dir)
@@ -366,7 +383,7 @@ class EmbeddedServer:
 
     def _pid_on_file(self) -> int | None:
         try:
-            return int((self.cluster / "postmaster.pid").read_text().partition("\n")[0])
+            return int((self.cluster / "postmaster.pid").read_bytes().partition(b"\n")[0])
         except (OSError, ValueError):
             return None
 

@@ -6,7 +6,10 @@ the sentence and exits with code 2; programs catch :class:`DjNeuronError`.
 
 
 class DjNeuronError(Exception):
-    """Base of everything that dj-neuron raises on purpose."""
+    """Base of everything that dj-neuron raises on purpose; its words are one line that a terminal only prints."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ContractError(DjNeuronError, ValueError):
@@ -18,10 +21,7 @@ class AlignmentError(DjNeuronError, ValueError):
 
 
 class ReadError(DjNeuronError):
-    """A file is not what its reader expects; the message names the file and the place, in one line."""
-
-    def __str__(self) -> str:
-        return printable(super().__str__())
+    """A file is not what its reader expects; the message names the file and the place."""
 
 
 class UnsafePickleError(ReadError):

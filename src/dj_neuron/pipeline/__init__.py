@@ -8,7 +8,7 @@ from dj_neuron._datajoint import dj, silent_on_native_types
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
 from dj_neuron.pipeline.locks import alone
-from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, remove
+from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, refuse_link, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +119,8 @@ def _lacks_tables(connection: Any, schema: Any, database: str) -> bool:
 def drop(connection: Any, prefix: str) -> None:
     """Delete all tables with everything that they and their store hold."""
     activate(connection, prefix)
+    for module in SCHEMA_MODULES.values():  # before any row is gone
+        refuse_link(*_folder(connection._config, module.schema.database))
     for module in reversed(SCHEMA_MODULES.values()):
         schema = module.schema
         database = schema.database
@@ -128,8 +130,12 @@ def drop(connection: Any, prefix: str) -> None:
         _remove_objects(connection._config, database)
 
 
+def _folder(config: Any, database: str) -> tuple[Any, str]:
+    return backend_of(config, STORE), folder_of(config, STORE, database)
+
+
 def _remove_objects(config: Any, database: str) -> None:
-    backend, folder = backend_of(config, STORE), folder_of(config, STORE, database)
+    backend, folder = _folder(config, database)
     remove(backend, listing(backend, folder))
     if backend.protocol == "file":
         backend.remove_folder(folder)  # what is left are empty folders

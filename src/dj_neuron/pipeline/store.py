@@ -7,7 +7,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -110,9 +110,18 @@ def listing(backend: Any, folder: str) -> dict[str, Found]:
     """List all objects in a folder and those within it, by their paths in the store."""
     backend.fs.invalidate_cache()  # other processes write too
     root = backend.fs._strip_protocol(backend._full_path("")).rstrip("/") + "/"
+    refuse_link(backend, folder)
     with in_words({"path": folder, "store": STORE}, reading=False):
         found = backend.fs.find(backend._full_path(folder), detail=True)
     return {path.removeprefix(root): Found(int(info["size"]), _written_s(info)) for path, info in found.items()}
+
+
+def refuse_link(backend: Any, folder: str) -> None:
+    """Raise StoreError if a folder of a store leads elsewhere, where what lies there is not ours to remove."""
+    if backend.protocol == "file":
+        place = Path(backend._full_path(folder)).resolve()
+        if place != Path(backend._full_path("")).resolve() / folder:
+            raise StoreError(f"{folder} in the store {STORE!r} is a link to {place}, expected a folder of the store")
 
 
 def _written_s(info: dict[str, Any]) -> float:
@@ -125,6 +134,7 @@ def remove(backend: Any, paths: Iterable[str]) -> None:
     """Remove objects, each with a request of its own: not all S3-compatible servers take several in one."""
 
     def remove_one(path: str) -> None:
+        refuse_link(backend, str(PurePosixPath(path).parent))
         with in_words({"path": path, "store": STORE}, reading=False), suppress(FileNotFoundError):
             backend.fs.rm_file(backend._full_path(path))
 
