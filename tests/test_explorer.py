@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import dj_neuron
 from accessibility import violations
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
+from dj_neuron.explorer import channel
 from dj_neuron.explorer.security import is_own
-from dj_neuron.explorer.server import N_CONNECTIONS
+from dj_neuron.explorer.server import N_CONNECTIONS, listen
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
 from explored import ask, page_of
@@ -633,19 +634,52 @@ def test_what_is_no_host_is_nobodys(host):
     assert not is_own(host, {"localhost"})
 
 
-def test_no_more_clients_than_there_is_room_for_are_let_in(recorded, explorer):
-    with explorer(recorded) as (address, _), contextlib.ExitStack() as stack:
-        place = ("127.0.0.1", int(address.rpartition(":")[2]))
-        silent = [stack.enter_context(socket.create_connection(place)) for _ in range(N_CONNECTIONS)]
-        late = stack.enter_context(socket.create_connection(place))
-        late.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        late.settimeout(1)
+UNFINISHED = ["", "GET / HTTP/1.1\r\nHost: localhost\r\nX: ", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
+
+
+@pytest.mark.parametrize("sent", UNFINISHED)
+def test_who_holds_all_places_and_asks_for_nothing_gives_them_up(served, sent):
+    place = ("127.0.0.1", int(served.rpartition(":")[2]))
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(socket.create_connection(place)) for _ in range(N_CONNECTIONS)]
+        for holder in holders:
+            with contextlib.suppress(ConnectionError):  # those before gave theirs up for those behind
+                holder.sendall(sent.encode())
+        for _ in range(3):
+            assert ask(served, "/assets/explorer.css")[0].status == 200
+        # who waited longest goes first
+        holders[0].settimeout(30)
+        with contextlib.suppress(ConnectionError):
+            assert holders[0].recv(1) == b""
+        holders[-1].settimeout(0.1)
         with pytest.raises(TimeoutError):
-            late.recv(1)
-        # who is let in next is who waited longest
-        silent[0].close()
-        late.settimeout(30)
-        assert late.recv(15) == b"HTTP/1.1 200 OK"
+            holders[-1].recv(1)
+
+
+@pytest.mark.parametrize("dripped", ["a", "\r\n\r\n"])
+def test_a_request_that_never_becomes_whole_is_not_waited_for(dripped, monkeypatch):
+    monkeypatch.setattr(channel, "WHOLE_REQUEST_S", 0.3)
+    server = listen(lambda environ, start: start("200 OK", [("Content-Length", "0")]) and [], "127.0.0.1", 0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.effective_port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+            client.settimeout(0.1)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(300):
+                    client.sendall(dripped.encode())
+                    with contextlib.suppress(TimeoutError):
+                        while client.recv(1000):
+                            pass
+                        break
+                else:
+                    pytest.fail("the connection is still open")
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown()
+        thread.join()
 
 
 def test_large_and_broken_requests_are_refused(served):
