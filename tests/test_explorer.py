@@ -454,6 +454,7 @@ def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix, explore
     ("address", "words"),
     [
         ("/nowhere", "There is no page '/nowhere'."),
+        ("//evil.example/x?y=1", "There is no page '//evil.example/x'."),
         ("/neuron/WT/2020-01-02/3/1/99", "There is no neuron 99 in this stimulation, expected one of: 1, 2, 3, 4."),
         ("/neuron/Nobody/2020-01-02/3/1/1", "There is no Nobody, 2020-01-02, sample 3, stimulation 1."),
         ("/stimulation/WT/yesterday/3/1", "cannot be read"),
@@ -471,6 +472,7 @@ def test_names_of_files_are_never_taken_for_html(page, data_dir, prefix, explore
 def test_wrong_addresses_are_told_in_words_with_links_on(page, served, address, words):
     page.goto(f"{served}{address}")
     page.get_by_text(words).first.wait_for()
+    assert page.get_by_role("link", name="Try again").evaluate("link => link.href") == page.url
     page.get_by_role("link", name="Neurons", exact=True).click()
     heading(page, "Neurons")
 

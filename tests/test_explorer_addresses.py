@@ -44,6 +44,8 @@ def test_a_name_with_a_slash_stays_one_part_of_the_path():
         ("/stimulation/WT/yesterday/1/1", "yesterday"),
         ("/neuron/WT/2020-01-02/1/1/first", "first"),
         ("/neuron/<script>", "there is no page '/neuron/<script>'"),
+        ("//", "there is no page '//'"),
+        ("//stimulation/WT/2020-01-02/1/1", "there is no page '//stimulation"),
     ],
 )
 def test_wrong_paths_are_told_in_words(path, words):

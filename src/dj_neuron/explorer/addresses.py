@@ -35,6 +35,9 @@ def place_of(pathname: str) -> Place:
     AddressError
         If there is no such page.
     """
+    # in a link, browsers would take what follows for the name of another server
+    if pathname.startswith("//"):
+        raise AddressError(f"there is no page {unquote(pathname)!r}")
     first, *rest = [unquote(part) for part in pathname.strip("/").split("/")]
     try:
         match first, rest:

@@ -87,5 +87,5 @@ def _show(pathname: str | None, search: str | None, shown: dict[str, Any] | None
     state = {"pathname": pathname, "values": own}
     if shown and {name: shown.get(name) for name in state} == state:
         return no_update, no_update
-    page: Page = told_in_words(lambda: pages.page_of(place_of(pathname), values), pathname, search)
+    page: Page = told_in_words(lambda: pages.page_of(place_of(pathname), values))
     return page.children, {**(state if page.is_lasting else {}), "title": page.title}

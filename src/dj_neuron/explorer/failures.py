@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def told_in_words(make: Callable[[], Page], pathname: str, search: str | None) -> Page:
+def told_in_words(make: Callable[[], Page]) -> Page:
     """Make a page, or one that says why there is none."""
     try:
         return make()
     except Exception as error:
         heading, sentence = explain(error)
-        return Page(heading, _message(heading, sentence, f"{pathname}{search or ''}"), is_lasting=False)
+        return Page(heading, _message(heading, sentence), is_lasting=False)
 
 
 def part_in_words(make: Callable[[], Component]) -> Component:
@@ -49,12 +49,13 @@ def explain(error: Exception) -> tuple[str, str]:
     return "This cannot be shown", f"{type(error).__name__}: this is a fault of ours; the explorer's log says where."
 
 
-def _message(heading: str, sentence: str, address: str) -> html.Div:
+def _message(heading: str, sentence: str) -> html.Div:
     return html.Div(
         [
             html.H1(heading),
             html.P(sentence, role="alert"),
-            html.P([html.A("Try again", href=address, className="button"), dcc.Link("All neurons", href="/")]),
+            # an empty address is the one that is shown, which written anew could be another server's
+            html.P([html.A("Try again", href="", className="button"), dcc.Link("All neurons", href="/")]),
         ],
         className="message",
     )
