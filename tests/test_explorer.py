@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime
+import json
+import math
 import re
 import signal
 import socket
@@ -21,11 +23,12 @@ import dj_neuron
 from accessibility import violations
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.explorer import channel
+from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.security import is_own
 from dj_neuron.explorer.server import N_CONNECTIONS, listen
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
-from explored import ask, page_of
+from explored import ask, call, page_of
 
 NASTY = "<script>alert(1)</script>"
 WIDTHS = [(1280, 800), (1366, 768), (1920, 1080)]
@@ -565,6 +568,9 @@ def test_a_database_that_goes_away_and_comes_back(page, recorded, program, explo
         page.goto(address)
         assert rows(page).count() == 9
         subprocess.run([*command, "db", "stop", "--force"], check=True, capture_output=True)
+        # a page that is open says it where something is asked of it
+        answer, text = call(address, *clicked(HERE))
+        assert (answer.status, "The database does not answer: " in said_in(text)) == (200, True), text
         page.goto(address)
         heading(page, "The database does not answer")
         # another user of the same folder starts it; the explorer is not touched
@@ -689,11 +695,147 @@ def test_large_and_broken_requests_are_refused(served):
     answer, _ = ask(served, "/_dash-update-component", "POST", **{"Content-Length": str(2 << 20)})
     assert answer.status == 413
     assert ask(served, Cookie="x" * (1 << 17))[0].status == 431
-    answer, text = ask(served, "/_dash-update-component", "POST", b"{", **{"Content-Type": "application/json"})
-    assert 400 <= answer.status < 600
-    assert b"Traceback" not in text
     for path in ("/assets/../app.py", "/assets/%2e%2e/app.py", "/_dash-component-suites/dash/../../secrets"):
         assert b"create_app" not in ask(served, path)[1]
+
+
+@pytest.fixture(scope="module")
+def refusing(recorded, explorer):
+    """An explorer that is asked for what no page asks, and may not take any of it for a fault of its own."""
+    with explorer(recorded) as (address, process):
+        yield address
+        process.terminate()
+        assert "Traceback" not in process.communicate(timeout=30)[1]
+
+
+@pytest.mark.parametrize("path", ["xx/yy", "dash/..%2f..%2fetc%2fpasswd", "plotly/%00"])
+def test_scripts_that_are_not_there_are_not_found(refusing, path):
+    answer, text = ask(refusing, f"/_dash-component-suites/{path}")
+    assert (answer.status, b"there is no such script" in text) == (404, True)
+
+
+NO_CALLBACK = {"output": "nope.children", "outputs": {"id": "nope", "property": "children"}, "inputs": []}
+
+TICK = {
+    "output": "..progress.children...diagram.children..",
+    "outputs": [{"id": "progress", "property": "children"}, {"id": "diagram", "property": "children"}],
+    "inputs": [{"id": "tick", "property": "n_intervals", "value": 1}],
+    "changedPropIds": ["tick.n_intervals"],
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "{", "null", "[]", "{}", "1", '"x"', "\0", b"\xff\xfe", "[" * 200_000, '{"a":' * 90_000,
+        '{"output": "page.children"}',
+        json.dumps({**NO_CALLBACK, "changedPropIds": []}),
+        json.dumps({**NO_CALLBACK, "changedPropIds": [], "output": "arrived.data"}),
+        json.dumps({**NO_CALLBACK, "changedPropIds": [], "outputs": []}),
+        json.dumps({**NO_CALLBACK, "changedPropIds": None, "inputs": None}),
+        json.dumps(TICK | {"changedPropIds": [["tick.n_intervals"]]}),
+        json.dumps(TICK | {"state": {}}),
+    ],
+    ids=lambda body: repr(body[:30]),
+)  # fmt: skip
+def test_what_is_no_callback_is_refused(refusing, body):
+    assert posted(refusing, body).status == 400
+
+
+def test_what_is_a_callback_is_answered(refusing):
+    assert posted(refusing, json.dumps(TICK)).status == 200
+
+
+def posted(address, body):
+    return ask(address, "/_dash-update-component", "POST", body, **{"Content-Type": "application/json"})[0]
+
+
+PAGE = ["page.children", "shown.data"]
+OF = {"path": "/neuron/WT/2020-01-02/3/1/1", "row": 1, "side": "a"}
+
+
+def shown(pathname="/", search="", before=None):
+    return PAGE, [("url.pathname", pathname), ("url.search", search)], [("shown.data", before)]
+
+
+def clicked(point, delay=0, of=OF):
+    data = point if point is None or "points" in point else {"points": [point]}
+    return (
+        ["course-a.figure", "block-a.data"],
+        [("strf-a.clickData", data)],
+        [("delay.value", delay), ("of-a.data", of)],
+    )
+
+
+def at_spike(spike, delay=0, of=OF):
+    return ["stimulus.children"], [("spike.value", spike), ("settled.data", delay)], [("of-a.data", of)]
+
+
+HERE = {"x": 30, "y": 50}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        shown(pathname=[]), shown(search=True), shown(before="x"),
+        (PAGE, [("url.pathname", "/")]), (PAGE[::-1], *shown()[1:]), (PAGE, [("url.href", "/")], *shown()[2:]),
+        clicked({"points": []}), clicked({"x": math.nan, "y": 1}), clicked({"x": 10**400, "y": 1}), clicked({"x": "1"}),
+        clicked(HERE, -99), clicked(HERE, "soon"), clicked(HERE, None), clicked(HERE, 10**12), clicked(HERE, 0, None),
+        clicked(HERE, 0, {**OF, "side": "<b>"}), clicked(HERE, 0, {**OF, "path": 1}),
+        clicked(HERE, 0, {**OF, "row": "x"}),
+        at_spike("x"), at_spike(1, -1), at_spike(1, {}), at_spike(1, 0, []),
+    ],
+)  # fmt: skip
+def test_values_that_no_page_holds_are_refused(refusing, asked):
+    answer, text = call(refusing, *asked)
+    assert answer.status == 400
+    assert b"callback" in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (shown("/neuron/%00/2020-01-02/3/1/1"), "the address says '\\x00', expected text"),
+        (shown("/stimulation/\ud800/2020-01-02/3/1"), "the address says '\\ud800', expected text"),
+        (shown(search="?label=%00"), "the address says '\\x00', expected text"),
+        (shown(search="?label=\ud800"), "the address says '\\ud800', expected text"),
+        (shown("/stimulation/WT/2020-01-02/3/99999999999"), "there is no WT"),
+        (shown("/neuron/WT/2020-01-02/3/1/99999999999"), "there is no neuron 99999999999"),
+        (shown(search="?n_spikes=1e400..nan&page=1"), "Neurons"),
+        ((["neurons.children"], [("url.search", "?label=%00")], [("url.pathname", "/")]), "expected text"),
+        (clicked(HERE, 999), "course"),
+        (clicked(HERE, "1"), "course"),
+        (clicked(HERE, 0, {**OF, "row": 77}), "There is no estimate by row 77"),
+        (clicked(HERE, 0, {**OF, "path": OF["path"] + "9"}), "is not there any more"),
+        (clicked(HERE, 0, {**OF, "path": "/pipeline"}), "is no neuron's"),
+        (at_spike(1.5), "Expected a spike from 1"),
+        (at_spike(math.nan), "Expected a spike from 1"),
+        (at_spike(1, 999), "before the spike"),
+        (at_spike(1, 0, {**OF, "path": "/"}), "is no neuron's"),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_words(refusing, asked, words):
+    answer, text = call(refusing, *asked)
+    assert (answer.status, "fault of ours" in said_in(text)) == (200, False)
+    assert words.lower() in said_in(text).lower()
+
+
+def said_in(answer):
+    """What an answer says, in a line."""
+    return " ".join(texts_in(json.loads(answer))).replace("<br>", " ")
+
+
+def texts_in(value):
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in texts_in(part)]
+
+
+def test_a_fault_of_ours_is_told_in_words_and_logged_in_full(caplog):
+    told = json.dumps(part_in_words(lambda: 1 / 0).to_plotly_json(), default=lambda one: one.to_plotly_json())
+    assert "ZeroDivisionError: this is a fault of ours" in told
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
 
 
 def test_several_clients_at_once(served):

@@ -17,7 +17,9 @@ from dj_neuron.explorer.addresses import (
     values_of,
 )
 
-names = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name.strip())
+characters = st.characters(codec="utf-8", exclude_characters="\0")
+names = st.text(characters, min_size=1).filter(lambda name: name.strip())
+texts = st.text(characters, min_size=1)
 stimulations = st.builds(StimulationId, names, st.dates(), st.integers(0, 99), st.integers(1, 99))
 places = st.one_of(
     st.sampled_from([Place("start"), Place("pipeline")]),
@@ -46,6 +48,8 @@ def test_a_name_with_a_slash_stays_one_part_of_the_path():
         ("/neuron/<script>", "there is no page '/neuron/<script>'"),
         ("//", "there is no page '//'"),
         ("//stimulation/WT/2020-01-02/1/1", "there is no page '//stimulation"),
+        ("/neuron/%00/2020-01-02/1/1/1", r"the address says '\\x00', expected text"),
+        ("/neuron/\ud800/2020-01-02/1/1/1", r"the address says '\\ud800', expected text"),
     ],
 )
 def test_wrong_paths_are_told_in_words(path, words):
@@ -53,7 +57,7 @@ def test_wrong_paths_are_told_in_words(path, words):
         place_of(path)
 
 
-@given(st.dictionaries(st.text(min_size=1), st.text(min_size=1)))
+@given(st.dictionaries(texts, texts))
 def test_values_are_read_as_they_were_written(values):
     assert values_of(search_of(values)) == values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -12,6 +13,8 @@ from dj_neuron.errors import DjNeuronError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")  # no database takes these, and no text has them
 
 
 class AddressError(DjNeuronError):
@@ -38,7 +41,7 @@ def place_of(pathname: str) -> Place:
     # in a link, browsers would take what follows for the name of another server
     if pathname.startswith("//"):
         raise AddressError(f"there is no page {unquote(pathname)!r}")
-    first, *rest = [unquote(part) for part in pathname.strip("/").split("/")]
+    first, *rest = [_readable(unquote(part)) for part in pathname.strip("/").split("/")]
     try:
         match first, rest:
             case "", []:
@@ -54,6 +57,20 @@ def place_of(pathname: str) -> Place:
             f"the address {unquote(pathname)!r} cannot be read, expected subject, date, sample, stimulation: {error}"
         ) from error
     raise AddressError(f"there is no page {unquote(pathname)!r}")
+
+
+def neuron_of(pathname: str) -> tuple[StimulationId, int]:
+    """Read the path of a neuron.
+
+    Raises
+    ------
+    AddressError
+        If it is another page's, or no page's.
+    """
+    match place_of(pathname):
+        case Place("neuron", StimulationId() as stimulation_id, int() as neuron_id):
+            return stimulation_id, neuron_id
+    raise AddressError(f"the address {unquote(pathname)!r} is no neuron's")
 
 
 def path_of(place: Place) -> str:
@@ -80,8 +97,14 @@ def neuron_path(stimulation_id: StimulationId, neuron_id: int) -> str:
 
 
 def values_of(search: str | None) -> dict[str, str]:
-    """Read what follows the question mark; of a name that is repeated the last value counts."""
-    return dict(parse_qsl((search or "").removeprefix("?")))
+    """Read what follows the question mark; of a name that is repeated the last value counts.
+
+    Raises
+    ------
+    AddressError
+        If it is no text.
+    """
+    return {_readable(name): _readable(value) for name, value in parse_qsl((search or "").removeprefix("?"))}
 
 
 def search_of(values: Mapping[str, Any]) -> str:
@@ -106,6 +129,12 @@ def number(values: Mapping[str, str], name: str, kind: type[int] | type[float]) 
     except ValueError:
         expected = "a whole number" if kind is int else "a number"
         raise AddressError(f"the address says {name}={text!r}, expected {expected}") from None
+
+
+def _readable(text: str) -> str:
+    if _UNREADABLE.search(text):
+        raise AddressError(f"the address says {text!r}, expected text without NUL and halves of characters")
+    return text
 
 
 def _stimulation_id(parts: list[str]) -> StimulationId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 
 from dj_neuron.explorer import pages
 from dj_neuron.explorer.addresses import place_of, values_of
-from dj_neuron.explorer.failures import told_in_words
+from dj_neuron.explorer.failures import page_in_words
 from dj_neuron.explorer.pages import estimates, pipeline, spikes, stimulation, table
 
 if TYPE_CHECKING:
@@ -81,11 +82,14 @@ def _frame(description: str) -> html.Div:
 
 
 def _show(pathname: str | None, search: str | None, shown: dict[str, Any] | None) -> Any:
-    pathname, values = pathname or "/", values_of(search)
-    # a table looks after its own part of the address
-    own = {name: value for name, value in values.items() if name not in table.VALUES}
-    state = {"pathname": pathname, "values": own}
-    if shown and {name: shown.get(name) for name in state} == state:
-        return no_update, no_update
-    page: Page = told_in_words(lambda: pages.page_of(place_of(pathname), values))
-    return page.children, {**(state if page.is_lasting else {}), "title": page.title}
+    def make() -> Page | None:
+        path, values = pathname or "/", values_of(search)
+        # a table looks after its own part of the address
+        own = {name: value for name, value in values.items() if name not in table.VALUES}
+        state = {"pathname": path, "values": own}
+        if shown and {name: shown.get(name) for name in state} == state:
+            return None
+        return replace(pages.page_of(place_of(path), values), state=state)
+
+    page = page_in_words(make)
+    return (no_update, no_update) if page is None else (page.children, {**page.state, "title": page.title})

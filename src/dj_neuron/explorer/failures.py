@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dash import dcc, html
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
 _log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 
-def told_in_words(make: Callable[[], Page]) -> Page:
-    """Make a page, or one that says why there is none."""
+def told_in_words(make: Callable[[], Made], tell: Callable[[str, str], Made]) -> Made:
+    """Make what a reader sees, or have a heading and a sentence told why there is none."""
     try:
         return make()
     except Exception as error:
-        heading, sentence = explain(error)
-        return Page(heading, _message(heading, sentence), is_lasting=False)
+        return tell(*explain(error))
+
+
+def page_in_words(make: Callable[[], Page | None]) -> Page | None:
+    """Make a page, or one that says why there is none."""
+    return told_in_words(make, lambda heading, sentence: Page(heading, _message(heading, sentence)))
 
 
 def part_in_words(make: Callable[[], Component]) -> Component:
     """Make a part of a page, or a box that says why there is none."""
-    try:
-        return make()
-    except Exception as error:
-        heading, sentence = explain(error)
-        return html.Div([html.Strong(heading), html.P(sentence)], className="notice", role="alert")
+    return told_in_words(make, _notice)
 
 
 def explain(error: Exception) -> tuple[str, str]:
@@ -47,6 +48,10 @@ def explain(error: Exception) -> tuple[str, str]:
         return "This cannot be shown", _sentence(error)
     _log.error("a page could not be made", exc_info=error)
     return "This cannot be shown", f"{type(error).__name__}: this is a fault of ours; the explorer's log says where."
+
+
+def _notice(heading: str, sentence: str) -> Component:
+    return html.Div([html.Strong(heading), html.P(sentence)], className="notice", role="alert")
 
 
 def _message(heading: str, sentence: str) -> html.Div:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
@@ -11,7 +11,7 @@ from dash import dcc, html
 from dj_neuron.explorer.addresses import stimulation_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dj_neuron.contracts import StimulationId
     from dj_neuron.explorer.plots.plot import Plot
@@ -22,11 +22,11 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its title for the window, its components; not lasting is what should be tried again when asked for."""
+    """A page: its title for the window, its components, and the state it shows; one of no state is always made anew."""
 
     title: str
     children: Any
-    is_lasting: bool = True
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 def number_text(value: Any, decimals: int = 0) -> str:

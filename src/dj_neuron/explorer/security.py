@@ -1,12 +1,17 @@
-"""What protects the reader's browser: headers, and refusing names that are not this server's."""
+"""What protects the reader's browser, and this server: headers, and refusing foreign names and malformed requests."""
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
+from dash.exceptions import DependencyException
 from flask import Response, abort, request
+from werkzeug.exceptions import BadRequest, NotFound
+
+from dj_neuron.explorer.posted import PostedError, check_posted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,10 +19,11 @@ if TYPE_CHECKING:
     from dash import Dash
 
 MAX_REQUEST_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def guard(app: Dash, names: Iterable[str] = ()) -> None:
-    """Add security headers to every answer, and answer only to who asks for this server by a name of its own.
+    """Add security headers to every answer, and answer only who asks by a name of this server's and as its pages do.
 
     Parameters
     ----------
@@ -52,6 +58,24 @@ def guard(app: Dash, names: Iterable[str] = ()) -> None:
     def refuse_foreign_names() -> None:
         if not is_own(request.host, own):
             abort(400, "this server answers to addresses and to its own names only; --allow-host adds a name")
+
+    @server.before_request  # type: ignore[untyped-decorator]
+    def refuse_what_no_page_posts() -> None:
+        if request.endpoint == "/_dash-update-component":
+            try:
+                check_posted(request.get_json(), app.callback_map)
+            except RecursionError:
+                raise PostedError("JSON was posted that is nested too deeply") from None
+
+    @server.errorhandler(PostedError)  # type: ignore[untyped-decorator]
+    def say_what_was_posted(error: PostedError) -> Any:
+        _log.warning("a request was refused: %s", error)
+        return BadRequest(str(error))
+
+    @server.errorhandler(DependencyException)  # type: ignore[untyped-decorator]
+    def say_there_is_no_script(_: DependencyException) -> Any:
+        _log.warning("a request was refused: there is no script %r", request.path)
+        return NotFound("there is no such script")
 
     @server.after_request  # type: ignore[untyped-decorator]
     def add_headers(response: Response) -> Response:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+from dj_neuron.errors import PipelineError
 from dj_neuron.explorer import plots
-from dj_neuron.explorer.addresses import AddressError, number, place_of
+from dj_neuron.explorer.addresses import AddressError, neuron_of, number
+from dj_neuron.explorer.failures import told_in_words
 from dj_neuron.explorer.loading import NeuronView, neuron_view
 from dj_neuron.explorer.parts import card, graph, notice
 from dj_neuron.explorer.words import delay_words, estimate_words
@@ -106,6 +108,11 @@ def delay_idx_of(view: NeuronView, values: Values) -> int | None:
     return _peak(strf)[0] if peak_s is None else _nearest(strf, peak_s)
 
 
+def delay_idx_at(strf: Strf, place: int | str) -> int:
+    """Find the place of a delay where the slider is, which may have been drawn for more delays."""
+    return min(int(place), len(strf.delays_s) - 1)
+
+
 def _nearest(strf: Strf, delay_s: float) -> int:
     return int(np.abs(strf.delays_s - delay_s).argmin())
 
@@ -178,20 +185,20 @@ def _cards_of(view: NeuronView, side: str, delay_s: float, values: Values, is_pa
     ]
 
 
-def _choose_block(clicked: dict[str, Any] | None, delay_idx: int, of: dict[str, Any]) -> Any:
-    """Give the time course of the block that was clicked, and which it is."""
-    place = place_of(of["path"])
-    if clicked is None or place.stimulation_id is None or place.neuron_id is None:
-        return no_update, no_update
-    view = neuron_view(place.stimulation_id, place.neuron_id, of["row"])
-    block = None if view.strf is None else _block_at(view.strf, clicked["points"][0])
-    if view.strf is None or block is None:
-        return no_update, no_update
-    here = min(int(delay_idx), len(view.strf.delays_s) - 1)
-    return plots.block_course(view.strf, view.field, block=block, delay_idx=here), {
-        "side": of["side"],
-        "place": list(block),
-    }
+def _choose_block(clicked: dict[str, Any] | None, place: int | str, of: dict[str, Any]) -> Any:
+    """Give the time course of the block that was clicked, or why there is none, and which block it is."""
+
+    def make() -> Any:
+        view = neuron_view(*neuron_of(of["path"]), of["row"])
+        if view.strf is None:
+            raise PipelineError("the estimate is not there any more, expected one: load the page again")
+        block = None if clicked is None else _block_at(view.strf, clicked["points"][0])
+        if block is None:
+            return no_update, no_update
+        course = plots.block_course(view.strf, view.field, block=block, delay_idx=delay_idx_at(view.strf, place))
+        return course, {"side": of["side"], "place": list(block)}
+
+    return told_in_words(make, lambda heading, sentence: (plots.told_at_length(f"{heading}: {sentence}"), no_update))
 
 
 def _block_at(strf: Strf, point: dict[str, Any]) -> tuple[int, int] | None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from dj_neuron.explorer import plots
-from dj_neuron.explorer.addresses import AddressError, number, place_of
+from dj_neuron.explorer.addresses import AddressError, neuron_of, number
 from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.loading import neuron_view, stimulation_of, train_of
+from dj_neuron.explorer.pages.estimates import delay_idx_at
 from dj_neuron.explorer.parts import card, count_text, graph, notice
 from dj_neuron.explorer.words import delay_words
 from dj_neuron.strf import FrameClock
@@ -79,17 +80,15 @@ def _frame(stimulation: Stimulation, train: SpikeTrain, spike: int, delay_s: flo
     return graph("stimulus-frame", figure, "frame", f"The frame on the screen, {delay_words(delay_s)} {spike}")
 
 
-def _stimulus_at(spike: int | None, delay_idx: int | None, of: dict[str, Any]) -> Any:
+def _stimulus_at(spike: float | None, place: int | str | None, of: dict[str, Any]) -> Any:
     def make() -> Component:
-        place = place_of(of["path"])
-        if place.stimulation_id is None or place.neuron_id is None:
-            raise AddressError(f"{of['path']} is no neuron")
-        stimulation = stimulation_of(place.stimulation_id)
-        train = train_of(stimulation, place.neuron_id)
-        if spike is None or not 1 <= spike <= train.n_spikes:
+        stimulation_id, neuron_id = neuron_of(of["path"])
+        stimulation = stimulation_of(stimulation_id)
+        train = train_of(stimulation, neuron_id)
+        if spike is None or spike not in range(1, train.n_spikes + 1):
             return notice(f"Expected a spike from 1 to {train.n_spikes:,}.")
-        strf = neuron_view(place.stimulation_id, place.neuron_id, of["row"]).strf
-        delay_s = 0.0 if strf is None or delay_idx is None else float(strf.delays_s[int(delay_idx)])
-        return _frame(stimulation, train, spike, delay_s)
+        strf = neuron_view(stimulation_id, neuron_id, of["row"]).strf
+        delay_s = 0.0 if strf is None or place is None else float(strf.delays_s[delay_idx_at(strf, place)])
+        return _frame(stimulation, train, int(spike), delay_s)
 
     return part_in_words(make)

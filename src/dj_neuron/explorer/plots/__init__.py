@@ -13,6 +13,7 @@ from dj_neuron.explorer.plots.raster import raster
 from dj_neuron.explorer.plots.space_time import space_time
 from dj_neuron.explorer.plots.stimulus_frame import frame_at, stimulus_frame
 from dj_neuron.explorer.plots.strf_frames import strf_animation_data, strf_frames
+from dj_neuron.explorer.plots.theme import told_at_length
 
 __all__ = [
     "autocorrelation",
@@ -27,5 +28,6 @@ __all__ = [
     "stimulus_frame",
     "strf_animation_data",
     "strf_frames",
+    "told_at_length",
     "violations_text",
 ]

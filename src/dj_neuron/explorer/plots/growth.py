@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.explorer.plots.theme import TICK_PX, as_lines, level, new_figure, note, told
+from dj_neuron.explorer.plots.theme import TICK_PX, as_lines, level, new_figure, note, told_at_length
 from dj_neuron.pictures.colours import CONTROL, INK
-from dj_neuron.pictures.words import growth_text, measure, reason_of, wrapped
+from dj_neuron.pictures.words import growth_text, measure, reason_of
 
 if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult
@@ -28,7 +28,7 @@ def growth(field: ReceptiveFieldResult) -> Plot:
     """
     found = field.growth
     if found is None or not np.isfinite(found.peak_z).any():
-        return told(as_lines(wrapped(reason_of(field, "sufficiency") or "no peak to follow over minutes")))
+        return told_at_length(reason_of(field, "sufficiency") or "no peak to follow over minutes")
     words = as_lines(growth_text(field))
     figure = new_figure(margin={"l": 56, "r": 12, "t": 24 + 14 * (words.count("<br>") + 1), "b": 44})
     level(figure, 0)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.explorer.plots.theme import as_lines, new_figure, note, told
+from dj_neuron.explorer.plots.theme import new_figure, note, told_at_length
 from dj_neuron.pictures.colours import INK, polarity_colour
-from dj_neuron.pictures.words import measure, measure_text, polarity_of, reason_of, wrapped
+from dj_neuron.pictures.words import measure, measure_text, polarity_of, reason_of
 
 if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult
@@ -27,7 +27,7 @@ def nonlinearity(field: ReceptiveFieldResult) -> Plot:
     """
     curve = field.nonlinearity
     if curve is None:
-        return told(as_lines(wrapped(reason_of(field, "prediction") or "nothing was predicted")))
+        return told_at_length(reason_of(field, "prediction") or "nothing was predicted")
     figure = new_figure(margin={"l": 56, "r": 12, "t": 38, "b": 44})
     fine = np.linspace(curve.drive.min(), curve.drive.max(), _CURVE_POINTS)
     figure.add_scatter(

@@ -5,10 +5,12 @@ Plots fill the box that they are shown in, so none has a width, a height or a ti
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.explorer.plots.plot import Plot
 from dj_neuron.pictures.colours import CONTROL, FAINT, INK, NO_DATA, OFF, ON
+from dj_neuron.pictures.words import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +86,11 @@ def told(words: str) -> Plot:
     return figure
 
 
+def told_at_length(sentence: str) -> Plot:
+    """Give a figure that says in several lines why there is nothing to draw."""
+    return told(as_lines(wrapped(sentence)))
+
+
 def level(figure: Plot, value: float, *, upright: bool = False, **shape: Any) -> None:
     """Draw a faint line at a value of y, or of x if upright, below the data."""
     ends = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "y domain"}
@@ -109,8 +116,8 @@ def note(figure: Plot, words: str, *, x: float = 0.0, y: float = 1.0, right: boo
 
 
 def as_lines(words: str) -> str:
-    """Make lines of words, as the figures break them, lines of HTML."""
-    return words.replace("\n", "<br>")
+    """Make lines of words, as the figures break them, lines of HTML that show them as they are."""
+    return html.escape(words, quote=False).replace("\n", "<br>")
 
 
 def broken_line(segments: NDArray[np.float64]) -> tuple[list[float | None], list[float | None]]:
