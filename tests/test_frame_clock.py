@@ -109,9 +109,15 @@ def test_ranges_count_whole_frames_so_that_zero_is_the_frame_at_the_spike():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [((0.3, 0.2), "first <= last"), ((0.004, 0.01), "no whole frame"), ((0, np.inf), "first <= last")],
+    [
+        ((0.3, 0.2), "first <= last"),
+        ((0.004, 0.01), "no whole frame"),
+        ((0, np.inf), "first <= last"),
+        ((0, 1, 1e-320), "too many in steps of .* s, expected 10000 at most"),
+        ((0, 3600), "too many in frames at 60 Hz"),
+    ],
 )
-def test_ranges_without_a_delay_are_refused(arguments, words):
+def test_ranges_without_a_delay_or_with_too_many_are_refused(arguments, words):
     with pytest.raises(AlignmentError, match=words):
         FrameClock.regular(60, 100, 0).delays_between(*arguments)
 

@@ -263,7 +263,13 @@ def test_delays_are_taken_in_any_form(embedded, make_session, delays):
     assert embedded.compute(delays).n_computed == 1
 
 
-@pytest.mark.parametrize(("first", "last", "step"), [(0.2, 0.1, 0), (0, 0.1, -1), (0, np.inf, 0), (np.nan, np.nan, 0)])
+BAD_RANGES = [
+    *[(0.2, 0.1, 0), (0, 0.1, -1), (0, np.inf, 0), (np.nan, np.nan, 0)],
+    *[(1e308, 1e308, 0), (-1e308, 1e308, 0), (0, 3601, 0), (-3601, 0, 0), (0, 1, 1e-9), (0, 1, 1e-320), (0, 1, 1e-4)],
+]
+
+
+@pytest.mark.parametrize(("first", "last", "step"), BAD_RANGES)
 def test_bad_ranges_are_refused(first, last, step):
     with pytest.raises(PipelineError, match="delays are"):
         DelayRange(first, last, step)

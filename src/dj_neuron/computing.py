@@ -13,11 +13,14 @@ from dj_neuron.jobs import Worker
 from dj_neuron.pipeline import covariance, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 from dj_neuron.strf import thread_limit
+from dj_neuron.strf.frame_clock import MOST_DELAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dj_neuron.jobs import Outcome
+
+_LONGEST_DELAY_S = 3600.0  # nothing in a retina lasts an hour
 
 # In the order of their foreign keys.
 _JUDGING = (
@@ -52,6 +55,10 @@ class DelayRange:
             raise PipelineError(f"delays are {self}, expected finite seconds and a step that is not negative")
         if self.last_s < self.first_s:
             raise PipelineError(f"delays are {self}, expected the first to be at most the last")
+        if not -_LONGEST_DELAY_S <= self.first_s <= self.last_s <= _LONGEST_DELAY_S:
+            raise PipelineError(f"delays are {self}, expected at most {_LONGEST_DELAY_S:g} s before or after the spike")
+        if self.step_s and self.last_s - self.first_s >= MOST_DELAYS * self.step_s:
+            raise PipelineError(f"delays are {self}, expected at most {MOST_DELAYS} of them")
         if self.first_s == self.last_s:
             object.__setattr__(self, "step_s", 0.0)
 

@@ -28,6 +28,9 @@ FRAME_RULES: tuple[FrameRule, ...] = ("floor", "nearest")
 # What stands in place of a frame index where no frame was on the screen.
 BEFORE_ONSET, AFTER_END, IN_GAP = -1, -2, -3
 
+MOST_DELAYS = 10_000
+"""In a range: a second at the highest frame rate. Every neuron has a frame of blocks at each."""
+
 _NEAR_FRAME = 0.05  # in frames: nominal delays meet measured rates
 _TOLERANCE_ULPS = 16  # a few roundings of t, onset, delay and k / rate; far below any real jitter
 
@@ -200,7 +203,7 @@ class FrameClock:
         Raises
         ------
         AlignmentError
-            If the range is reversed or holds no delay.
+            If the range is reversed, or holds no delay or more than :data:`MOST_DELAYS`.
         """
         if not (np.isfinite([first_s, last_s, step_s]).all() and step_s >= 0 and last_s >= first_s):
             raise AlignmentError(
@@ -208,6 +211,11 @@ class FrameClock:
             )
         if first_s == last_s:
             return np.array([first_s], np.float64)
+        if last_s - first_s >= MOST_DELAYS * (step_s or 1 / self.frame_rate_hz):
+            step = f"steps of {step_s:g} s" if step_s else f"frames at {self.frame_rate_hz:g} Hz"
+            raise AlignmentError(
+                f"delays from {first_s:g} to {last_s:g} s are too many in {step}, expected {MOST_DELAYS} at most"
+            )
         if step_s > 0:
             n_steps = int(np.floor((last_s - first_s) / step_s + 1e-6))
             return np.float64(first_s) + np.arange(n_steps + 1) * step_s
