@@ -212,7 +212,7 @@ def test_keys_of_other_programs_are_left_to_them(queued):
     assert [one.lives for one in queries.open_jobs()[0].reserved] == [None]
 
 
-def test_failures_keep_their_traceback_and_are_retried_on_request(queued, monkeypatch):
+def test_failures_keep_their_traceback_and_are_retried_on_request(queued, monkeypatch, caplog):
     compute = StrfEstimation.make_compute
 
     def fail(self, key, *fetched):
@@ -224,6 +224,7 @@ def test_failures_keep_their_traceback_and_are_retried_on_request(queued, monkey
     outcomes = []
     only_estimates(worker_on(queued, report=outcomes.append)).run()
     assert sorted(outcome.result for outcome in outcomes) == ["computed", "computed", "failed"]
+    assert not caplog.records  # whoever gets the outcomes says so
     monkeypatch.undo()
     only_estimates(worker_on(queued)).run()
     assert len(StrfEstimation()) == 2
@@ -250,6 +251,16 @@ def test_what_is_deleted_while_it_is_computed_is_no_failure(queued, monkeypatch)
     only_estimates(worker_on(queued, report=outcomes.append)).run()
     assert [outcome.result for outcome in outcomes] == ["computed", "computed"]
     assert len(StrfEstimation.jobs) == 0
+
+
+def test_what_failed_and_was_deleted_is_not_tried_again(queued, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(StrfEstimation, "make_compute", fail)
+    only_estimates(worker_on(queued)).run()
+    (queued.experiment.Session() & "sample_number = 2").delete(prompt=False)
+    assert only_estimates(worker_on(queued)).retry() == 2
 
 
 def end_connection(pipeline, victim):

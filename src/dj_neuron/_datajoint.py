@@ -17,55 +17,44 @@ from typing import TYPE_CHECKING
 from dj_neuron.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger("datajoint")
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what DataJoint says about its configuration, and all that it logs below a warning."""
-
-    def is_warning(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
-
-    logger.addFilter(is_warning)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"No datajoint\.json found", category=UserWarning)
-            yield
-    finally:
-        logger.removeFilter(is_warning)
-
-
-@contextlib.contextmanager
-def silent_on_native_types() -> Iterator[None]:
-    """Hold back DataJoint's warning of types that it writes itself into its tables of jobs."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return re.match("Native type '.+' is used in attribute", record.getMessage()) is None
-
-    logger.addFilter(is_other)
+def _logging_only(is_logged: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    logger.addFilter(is_logged)
     try:
         yield
     finally:
-        logger.removeFilter(is_other)
+        logger.removeFilter(is_logged)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what DataJoint says about its configuration, and all that it logs below a warning."""
+    with _logging_only(lambda record: record.levelno >= logging.WARNING), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"No datajoint\.json found", category=UserWarning)
+        yield
+
+
+def silent_on_native_types() -> contextlib.AbstractContextManager[None]:
+    """Hold back DataJoint's warning of types that it writes itself into its tables of jobs."""
+    return _logging_only(lambda record: re.match("Native type '.+' is used in attribute", record.getMessage()) is None)
+
+
+def silent_on_failed_keys() -> contextlib.AbstractContextManager[None]:
+    """Hold back what DataJoint logs of a key that fails, for whoever reports the failure."""
+    return _logging_only(lambda record: record.funcName != "_populate1")
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
     """Hold back all that DataJoint logs and warns of, where that was said before: when connecting once more."""
-
-    def nothing(_: logging.LogRecord) -> bool:
-        return False
-
-    logger.addFilter(nothing)
-    try:
-        with quiet():
-            warnings.filterwarnings("ignore", message="MariaDB is not officially supported", category=UserWarning)
-            yield
-    finally:
-        logger.removeFilter(nothing)
+    with _logging_only(lambda _: False), quiet():
+        warnings.filterwarnings("ignore", message="MariaDB is not officially supported", category=UserWarning)
+        yield
 
 
 class _Stderr:
@@ -131,6 +120,7 @@ __all__ = [
     "logger",
     "quiet",
     "silent",
+    "silent_on_failed_keys",
     "silent_on_native_types",
     "valid_configuration",
 ]

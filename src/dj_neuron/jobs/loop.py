@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits
 
-from dj_neuron._datajoint import dj
+from dj_neuron._datajoint import dj, silent_on_failed_keys
 from dj_neuron.jobs.patience import rest
 from dj_neuron.jobs.presence import Presence, living
 from dj_neuron.jobs.reservations import Reservations
@@ -154,7 +154,8 @@ class Worker:
         started = time.perf_counter()
         try:
             # populate() itself works only in the main thread, and takes SIGTERM for its own: this is its step for a key
-            made = table._populate1(key, reservations, suppress_errors=True, return_exception_objects=True)
+            with silent_on_failed_keys():
+                made = table._populate1(key, reservations, suppress_errors=True, return_exception_objects=True)
         except dj.errors.LostConnectionError as error:
             reservations.message = str(error)
             reservations.settle(key)

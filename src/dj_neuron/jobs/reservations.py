@@ -133,7 +133,8 @@ class Reservations:
         )
 
     def retry(self) -> int:
-        """Make failed keys wait again; give their number."""
+        """Make failed keys wait again, but for those that went; give their number."""
+        self.add_new()
         statement = (
             f"UPDATE {self.jobs.full_table_name} SET status = 'pending', error_message = '', error_stack = NULL "
             f"WHERE status = 'error'"
