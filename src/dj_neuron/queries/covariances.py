@@ -12,8 +12,8 @@ from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.covariance import Covariance, CovarianceParams
 from dj_neuron.pipeline.stored import unpacked
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.queries.conditions import condition_on
 from dj_neuron.queries.estimates import stimulation_id_of
-from dj_neuron.queries.measures import restricted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,9 @@ def covariances(restriction: Any = True) -> Iterator[CovarianceResult]:
         * experiment.Stimulation()
         * experiment.Movie().proj("block_width_px", "block_height_px", "n_y", "n_x")
     )
-    for row in restricted(rows, restriction).to_dicts(order_by="KEY"):
-        yield _covariance(row)
+    with condition_on("neurons", restriction):
+        found = (rows & restriction).to_dicts(order_by="KEY")
+    yield from map(_covariance, found)
 
 
 def _covariance(row: Row) -> CovarianceResult:

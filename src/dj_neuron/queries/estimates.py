@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
-from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.queries.conditions import condition_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,10 +52,8 @@ def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
     PipelineError
         If `restriction` is no condition on stimulations.
     """
-    try:
+    with condition_on("stimulations", restriction):
         keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
-    except dj.DataJointError as error:
-        raise PipelineError(f"{restriction!r} is no condition on stimulations: {error.args[0]}") from error
     return [stimulation_id_of(key) for key in keys]
 
 
@@ -89,19 +86,24 @@ def strfs(restriction: Any = True, *, combine: bool = True) -> Iterator[Strf]:
     combine : bool
         Join the delays of all parameter rows that agree in their rules into one STRF per neuron and
         stimulation; otherwise give one per parameter row.
+
+    Raises
+    ------
+    PipelineError
+        If `restriction` is no condition on STRFs.
     """
-    rows = (
+    sources = (
         StrfEstimation.Strf()
         * StrfEstimation()
         * StrfParams()
         * experiment.Stimulation()
         * experiment.Movie().proj("block_width_px", "block_height_px")
-        & restriction
     )
+    order = [*NEURON_COLUMNS, "estimator", "frame_rule", "centre", "min_spikes", "strf_params_id"]
+    with condition_on("STRFs", restriction):
+        rows = (sources & restriction).to_dicts(order_by=order)
     pending: list[Strf] = []
-    for row in rows.to_dicts(
-        order_by=[*NEURON_COLUMNS, "estimator", "frame_rule", "centre", "min_spikes", "strf_params_id"]
-    ):
+    for row in rows:
         strf = _strf(row)
         if pending and not (combine and _may_join(pending[-1], strf)):
             yield join_delays(pending)
@@ -145,10 +147,10 @@ def join_delays(parts: list[Strf]) -> Strf:
 
 def peaks(restriction: Any = True) -> list[Row]:
     """Give one row per neuron and parameter row: spikes, peak and noise, in the order of the keys."""
-    rows = (StrfEstimation.Strf() * experiment.SpikeTrain().proj("n_spikes") & restriction).proj(
-        "n_spikes", "peak_z", "peak_delay_s", "peak_row_idx", "peak_column_idx", "noise_z"
-    )
-    found: list[Row] = rows.to_dicts(order_by="KEY")
+    sources = StrfEstimation.Strf() * experiment.SpikeTrain().proj("n_spikes")
+    columns = ("n_spikes", "peak_z", "peak_delay_s", "peak_row_idx", "peak_column_idx", "noise_z")
+    with condition_on("STRFs", restriction):
+        found: list[Row] = (sources & restriction).proj(*columns).to_dicts(order_by="KEY")
     return found
 
 

@@ -12,9 +12,9 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.queries.conditions import condition_on
 from dj_neuron.queries.estimates import ID_COLUMNS, stimulation_id_of
 from dj_neuron.queries.listing import table_classes
-from dj_neuron.queries.measures import restricted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +115,10 @@ def estimations(restriction: Any = True) -> Iterator[Estimation]:
     """
     whole = StrfEstimation() * StrfParams() * experiment.Stimulation() * experiment.Movie().proj(*_GEOMETRY)
     parts = StrfEstimation.Strf() * experiment.Neuron()
-    chosen = restricted(parts * whole.proj(*_RULES, *_GEOMETRY, "pixel_size_um"), restriction).proj()
-    keys = [dict(zip(_KEY, key, strict=True)) for key, _ in groupby(chosen.keys(order_by="KEY"), _key_of)]
+    with condition_on("neurons", restriction):
+        chosen = (parts * whole.proj(*_RULES, *_GEOMETRY, "pixel_size_um") & restriction).proj()
+        rows = chosen.keys(order_by="KEY")
+    keys = [dict(zip(_KEY, key, strict=True)) for key, _ in groupby(rows, _key_of)]
     for key in keys:
         yield _estimation((whole & key).fetch1(), (parts & (chosen & key)).to_dicts(order_by="neuron_id"))
 

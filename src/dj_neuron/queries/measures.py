@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dj_neuron._datajoint import dj
 from dj_neuron.contracts import MosaicResult, Nonlinearity, QualityGrowth, ReceptiveFieldResult
-from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.covariance import Covariance
 from dj_neuron.pipeline.quality import Prediction, Sufficiency
 from dj_neuron.pipeline.receptive_field import Mosaic, ReceptiveField, Significance
 from dj_neuron.pipeline.stored import unpacked
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
+from dj_neuron.queries.conditions import condition_on
 from dj_neuron.queries.estimates import ID_COLUMNS, NEURON_COLUMNS, stimulation_id_of
 
 if TYPE_CHECKING:
@@ -152,7 +151,8 @@ def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
     restriction
         Anything DataJoint takes, on stimulations and parameters.
     """
-    rows = restricted(Mosaic.Regularity() * StrfParams(), restriction).to_dicts(order_by="KEY")
+    with condition_on("mosaics", restriction):
+        rows = (Mosaic.Regularity() * StrfParams() & restriction).to_dicts(order_by="KEY")
     for row in sorted(rows, key=lambda row: (*_key_of(row, Mosaic().primary_key), -row["mosaic_polarity"])):
         yield MosaicResult(
             stimulation_id=stimulation_id_of(row),
@@ -176,7 +176,8 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.Neuron().proj("source_label")
     )
     columns_of_strf = ("n_spikes", "source_label", "n_used", *_RULES, *_OF_STRF, *_OF_STIMULATION)
-    strfs = restricted(sources, restriction).proj(*columns_of_strf).to_dicts(order_by="KEY")
+    with condition_on("neurons", restriction):
+        strfs = (sources & restriction).proj(*columns_of_strf).to_dicts(order_by="KEY")
     judged, fields, filters, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
     for strf in strfs:
         strf["n_used"] = int(strf["n_used"].max())
@@ -184,16 +185,6 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
             tested = {**strf, **verdict}
             for own in product(fields(tested), filters(tested), scores(strf), agreements(strf)):
                 yield {**tested, **own[0], **own[1], **own[2], **own[3]}
-
-
-def restricted(rows: Any, restriction: Any) -> Any:
-    """Give the rows under a restriction; raise PipelineError where it is no condition on them."""
-    try:
-        chosen = rows & restriction
-        len(chosen)
-    except dj.DataJointError as error:
-        raise PipelineError(f"{restriction!r} is no condition on neurons: {error.args[0]}") from error
-    return chosen
 
 
 def _rows_of(part: Any, strfs: list[Row], columns: list[str]) -> Callable[[Row], list[Row]]:

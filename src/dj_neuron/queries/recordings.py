@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Session, Source
-from dj_neuron.errors import PipelineError
 from dj_neuron.pipeline import experiment, receptive_field
+from dj_neuron.queries.conditions import condition_on
 from dj_neuron.queries.counting import n_rows
 from dj_neuron.queries.estimates import n_spikes, stimulation, stimulation_id_of, stimulation_ids
 
@@ -103,10 +103,8 @@ def session_keys(restriction: Any = True) -> list[dict[str, Any]]:
     PipelineError
         If `restriction` is no condition on sessions.
     """
-    try:
+    with condition_on("sessions", restriction):
         found: list[dict[str, Any]] = (experiment.Session() & restriction).keys(order_by="KEY")
-    except dj.DataJointError as error:
-        raise PipelineError(f"{restriction!r} is no condition on sessions: {error.args[0]}") from error
     return found
 
 
