@@ -17,10 +17,10 @@ from dj_neuron import __version__
 from dj_neuron.cli_db import db
 from dj_neuron.cli_export import export
 from dj_neuron.cli_options import FILE as _FILE
+from dj_neuron.cli_options import LARGEST, NumberRange, size_text
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
 from dj_neuron.cli_options import say as _say
-from dj_neuron.cli_options import size_text
 from dj_neuron.errors import DjNeuronError, is_from_the_database
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dj_neuron.inventory import Inventory
 
 _JOB_COUNTS = {"n_reserved": "reserved", "n_errors": "failed"}
+_FEW = click.IntRange(1, 1024)  # more than any machine has cores
 _LIVES = {True: "", False: ", which is gone: a worker will take it up", None: ", by another program"}
 
 
@@ -78,7 +79,9 @@ def _compute_options(command: Any) -> Any:
             help="Spike-triggered average, or ridge regression for short recordings and correlated movies.",
         ),
         click.option("--strfs-only", is_flag=True, help="Stop after the STRFs: no tests, fields or predictions."),
-        click.option("--min-spikes", type=click.IntRange(1), default=1, show_default=True, help="With fewer, NaN."),
+        click.option(
+            "--min-spikes", type=click.IntRange(1, LARGEST), default=1, show_default=True, help="With fewer, NaN."
+        ),
         click.option("--no-centre", is_flag=True, help="Do not subtract the mean of each block."),
         click.option(
             "--frame-rule",
@@ -106,7 +109,7 @@ _LAYOUT = click.option(
 
 @cli.command()
 @_LAYOUT
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated retina.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated retina.")
 @click.option("--out", type=_FILE, help="Folder for the pictures.  [default: DATA_DIR/demo/figures]")
 @click.pass_obj
 def demo(options: _Options, layout: str, seed: int, out: Path | None) -> None:
@@ -146,7 +149,9 @@ and with a recording of your own, in a data folder of its own:
 @cli.command()
 @click.argument("file", type=_FILE)
 @_LAYOUT
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same spikes.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same spikes."
+)
 def simulate(file: Path, layout: str, seed: int) -> None:
     """Write a ret-1 file of simulated neurons, and their receptive fields beside it."""
     from dj_neuron.simulate import write_simulation
@@ -224,7 +229,7 @@ def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fre
 
 @cli.command()
 @click.argument("folder", type=_FILE)
-@click.option("--every", type=click.FloatRange(0.1), default=5, show_default=True, help="Seconds between two looks.")
+@click.option("--every", type=NumberRange(0.1, 86_400), default=5, show_default=True, help="Seconds between two looks.")
 @click.option("--reader", help="Name of the reader.  [default: the one that recognises the file]")
 @_compute_options
 @click.pass_obj
@@ -282,8 +287,8 @@ def _compute(
 @cli.command()
 @click.option("--forever", is_flag=True, help="Wait for more when nothing is left.")
 @click.option("--retry", is_flag=True, help="Take up keys again that failed.")
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Workers on this machine.")
-@click.option("--threads", type=click.IntRange(1), help="Of the numerics, per worker.  [default: cores / processes]")
+@click.option("--processes", type=_FEW, default=1, show_default=True, help="Workers on this machine.")
+@click.option("--threads", type=_FEW, help="Of the numerics, per worker.  [default: cores / processes]")
 @click.option("--dask", metavar="ADDRESS", help="One worker in each process of the Dask cluster with this scheduler.")
 @_json_option
 @click.pass_obj
@@ -342,7 +347,7 @@ def worker(
 
 
 @cli.command()
-@click.option("--limit", type=click.IntRange(0), default=5, show_default=True, help="Rows per table.")
+@click.option("--limit", type=click.IntRange(0, LARGEST), default=5, show_default=True, help="Rows per table.")
 @_json_option
 @click.pass_obj
 def tables(options: _Options, limit: int, as_json: bool) -> None:
@@ -454,8 +459,11 @@ def _print_inventory(inventory: Inventory) -> None:
 
 @cli.command()
 @click.option("--out", type=_FILE, required=True, help="A fresh folder; replaces an earlier one of ours when complete.")
-@click.option("--best", type=click.IntRange(0), default=1, show_default=True, help="Neurons per stimulation.")
-@click.option("--neuron", type=int, multiple=True, help="Draw these neurons instead of the best; repeatable.")
+@click.option("--best", type=click.IntRange(0, LARGEST), default=1, show_default=True, help="Neurons per stimulation.")
+@click.option(
+    "--neuron", type=click.IntRange(1, LARGEST), multiple=True,
+    help="Draw these neurons instead of the best; repeatable.",
+)  # fmt: skip
 @click.option("--where", help="Only some stimulations, such as 'sample_number = 2'.")
 @click.option(
     "--format", "formats", type=click.Choice(["png", "pdf", "svg"]), multiple=True, default=["png"], show_default=True,

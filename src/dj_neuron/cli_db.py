@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dj_neuron.cli_options import FILE, Options, json_option, size_text
+from dj_neuron.cli_options import FILE, NumberRange, Options, json_option, size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +119,7 @@ def upgrade(options: Options) -> None:
 @click.option("--delete", is_flag=True, help="Remove them; without this nothing changes.")
 @click.option(
     "--older-than",
-    type=click.FloatRange(0),
+    type=NumberRange(0, 1e6),
     default=24.0,
     show_default=True,
     metavar="HOURS",

@@ -6,7 +6,7 @@ import math
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,21 @@ if TYPE_CHECKING:
     from dj_neuron.connection import Pipeline
 
 FILE = click.Path(readable=False, path_type=Path)  # whoever reads says better what is wrong
+LARGEST = 2**31 - 1  # what columns of the tables hold
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers, in which "not a number" is not."""
+
+    name = "float range"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Read a number, and refuse it outside of the range."""
+        number: float = super().convert(value, parameter, context)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", parameter, context)
+        return number
 
 
 class Options:
