@@ -111,13 +111,55 @@ def test_unknown_layouts_are_refused_in_words(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ReadError, match="not a layout in JSON"):
         load_layout(tmp_path / "bad.json")
-    for content, words in (
-        ('[{"stimulations": []}]', "'subject_name' is missing"),
-        ("[3]", "not a layout of sessions"),
-    ):
-        (tmp_path / "bad.json").write_text(content)
-        with pytest.raises(ReadError, match=words):
-            list(simulate(tmp_path / "bad.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"subject_name": 5}, "subject_name is 5, expected printable text"),
+        ({"session_date": "2019-02-30"}, "session_date is '2019-02-30', expected a date such as 2008-06-30"),
+        ({"session_date": 20190201}, "session_date is 20190201, expected printable text"),
+        ({"sample_number": 1.5}, "sample_number is 1.5, expected a whole number from 0"),
+        ({"stimulations": None}, "stimulations is None, expected a list"),
+        ({"fps": "30"}, "stimulation 1: fps is '30', expected a finite number"),
+        ({"fps": 0.5}, "stimulation 1: fps is 0.5, expected at least 2 frames per second"),
+        ({"fps": 1e5}, "stimulation 1: frame_rate_hz is 100000, expected 0.001 to 10000"),
+        ({"stimulus_onset": -5}, "stimulation 1: stimulus_onset is -5, expected seconds from the start"),
+        ({"pixel_size": 0}, "stimulation 1: pixel_size is 0, expected a positive number"),
+        ({"x_block_size": 9.5}, "stimulation 1: x_block_size is 9.5, expected a whole number from 1"),
+        ({"x_block_size": 3}, "80 x 1 blocks of (3, 160) screen pixels cover (240, 160), expected the screen"),
+        ({"movie_shape": 5}, "stimulation 1: movie_shape is 5, expected a list"),
+        ({"movie_shape": [80, 1]}, "stimulation 1: movie_shape holds 2 numbers, expected width, height and frames"),
+        ({"movie_shape": [80, 1, -3]}, "stimulation 1: frames of movie_shape is -3, expected a whole number from 1"),
+        ({"movie_shape": [80, 1, 10**9]}, "asks for 80000000000 values, expected at most 268435456"),
+        ({"n_frames": 7}, "stimulation 1: n_frames is 7, expected 1800 as in movie_shape"),
+        ({"spike_counts": [9, 10**30]}, "spikes of neuron 2 in spike_counts is 1e+30, expected a whole number from 0"),
+        ({"spike_counts": [10**9]}, "spike_counts asks for 1000000000 spikes, expected at most 10000000"),
+    ],
+)
+def test_what_a_layout_cannot_mean_is_refused_with_its_place(brief_layout, tmp_path, change, words):
+    (session,) = json.loads(brief_layout.read_text())
+    of_session = change.keys() & session.keys()
+    (session if of_session else session["stimulations"][0]).update(change)
+    (tmp_path / "bad.json").write_text(json.dumps([session]))
+    with pytest.raises(ReadError) as caught:
+        next(simulate(tmp_path / "bad.json"))
+    assert str(caught.value).startswith(f"{tmp_path / 'bad.json'}: session 1: ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "the layout is a dict, expected a list"),
+        ("[3]", "session 1 is 3, expected subject_name, "),
+        ('[{"stimulations": []}]', "session 1: subject_name is missing, expected subject_name, session_date"),
+    ],
+)
+def test_what_is_no_list_of_sessions_is_no_layout(tmp_path, content, words):
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(ReadError, match=words):
+        load_layout(tmp_path / "bad.json")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

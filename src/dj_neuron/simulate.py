@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import pickle
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation, StimulationId
-from dj_neuron.errors import ReadError
+from dj_neuron.errors import ContractError, ReadError
+from dj_neuron.layout import checked_sessions
 from dj_neuron.white_noise import ret1_movie, ret1_stream
 from dj_neuron.whole import refuse_other_than_file, whole_file
 
@@ -105,10 +107,10 @@ def load_layout(layout: str | Path) -> list[dict[str, Any]]:
         except OSError as error:
             raise ReadError(f"{layout}: {error.strerror}, expected {', '.join(LAYOUTS)} or a layout file") from error
     try:
-        sessions: list[dict[str, Any]] = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise ReadError(f"{layout}: not a layout in JSON ({error})") from error
-    return sessions
+    return checked_sessions(content, str(layout))
 
 
 def draw_neuron(rng: np.random.Generator, neuron_id: int, extent_um: tuple[float, float]) -> KnownNeuron:
@@ -162,15 +164,15 @@ def simulate(layout: str | Path, seed: int = 1) -> Iterator[tuple[Session, dict[
     The same seed gives the same spikes; movies are those of :func:`~dj_neuron.white_noise.ret1_movie`.
     """
     entries = load_layout(layout)
-    try:
-        shapes = [stimulation["movie_shape"] for entry in entries for stimulation in entry["stimulations"]]
-        stream = ret1_stream(max((int(np.prod(shape)) for shape in shapes), default=0))
-        for number, entry in enumerate(entries):
-            rng = np.random.default_rng([seed, number])
-            yield _simulate_session(entry, stream, rng)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ReadError(f"{layout}: not a layout of sessions and stimulations: {reason}") from error
+    shapes = [stimulation["movie_shape"] for entry in entries for stimulation in entry["stimulations"]]
+    stream = ret1_stream(max(map(math.prod, shapes), default=0))
+    for number, entry in enumerate(entries):
+        rng = np.random.default_rng([seed, number])
+        try:
+            session = _simulate_session(entry, stream, rng)
+        except ContractError as error:
+            raise ReadError(f"{layout}: session {number + 1}: {error}") from error
+        yield session
 
 
 def _simulate_session(
@@ -197,7 +199,7 @@ def _simulate_session(
         stimulations.append(replace(silent, spike_trains=trains))
     session = Session(
         subject_name=entry["subject_name"],
-        session_date=datetime.date.fromisoformat(entry["session_date"]),
+        session_date=entry["session_date"],
         sample_number=entry["sample_number"],
         stimulations=tuple(stimulations),
     )
