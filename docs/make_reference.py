@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import click
 
-from dj_neuron.cli import cli
+from dj_neuron.cli_verbs import cli
 from dj_neuron.queries import Tier, table_classes
 
 FOLDER = Path(__file__).parent / "reference"

@@ -128,6 +128,26 @@ def test_names_are_printed_as_they_are(run, data_dir, make_session, empty_prefix
     assert "[bold]WT[/x] :smile:" in run("tables", prefix=empty_prefix).stdout
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_listens_to_signals_before_it_loads_anything(ending):
+    # the first module that is loaded after the handlers are set is the one that signals
+    code = """
+import os, sys
+class Signalling:
+    def find_spec(self, name, *_):
+        if name == "dj_neuron.cli_verbs":
+            os.kill(os.getpid(), int(sys.argv[1]))
+from dj_neuron.cli import main
+heavy = {"click", "numpy", "importlib.metadata"} & set(sys.modules)
+assert not heavy, heavy
+sys.meta_path.insert(0, Signalling())
+main()
+"""
+    command = [sys.executable, "-c", code, str(int(ending))]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (128 + ending, "ended before it was done\n")
+
+
 def test_whoever_reads_may_stop_reading_without_a_word(folder, small_file):
     command = [str(Path(sys.executable).with_name("dj-neuron")), "outline", str(small_file)]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -355,7 +375,7 @@ def test_the_command_runs_as_a_process_of_its_own(folder, tmp_path):
 
 def test_help_loads_nothing_heavy():
     script = (
-        "import sys; from dj_neuron.cli import cli\n"
+        "import sys; from dj_neuron.cli_verbs import cli\n"
         "try: cli.main(['--help'], standalone_mode=False)\n"
         "except SystemExit: pass\n"
         "heavy = {'datajoint', 'matplotlib', 'pandas', 'psycopg2'} & set(sys.modules)\n"

@@ -10,7 +10,7 @@ import pytest
 
 import dj_neuron
 from dj_neuron import queries
-from dj_neuron.cli import cli
+from dj_neuron.cli_verbs import cli
 from dj_neuron.computing import DelayRange
 from dj_neuron.contracts import Movie
 from dj_neuron.copying import copy_pipeline

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dj_neuron.cli import cli
+from dj_neuron.cli_verbs import cli
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.readers import read_sessions
 from dj_neuron.readers.recording_folder import write_recording_folder

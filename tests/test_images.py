@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import dj_neuron
-from dj_neuron.cli import cli
+from dj_neuron.cli_verbs import cli
 from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.export.neurons import export_neurons
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import dj_neuron
 from dj_neuron._datajoint import dj
-from dj_neuron.cli import cli
+from dj_neuron.cli_verbs import cli
 from dj_neuron.connection import DelayRange
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
