@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dj_neuron.contracts import ReceptiveFieldResult, StimulationId
 
 REPORT = "report.html"
+_MOST_NAMED = 20  # neurons in a sentence
 _MOSAIC_PARAMETERS = ("strf_params_id", "significance_params_id", "receptive_field_params_id")
 _CAPTIONS = {
     "pipeline": "Tables of the pipeline, with their numbers of rows. Parents stand above their children.",
@@ -77,10 +78,16 @@ def draw_gallery(
     -------
     list of Path
         The pictures, in `out_dir`.
+
+    Raises
+    ------
+    PipelineError
+        If `restriction` is no condition on stimulations, or none meets it, or one of `neuron_ids` is in none of them.
     """
     stimulation_ids = queries.stimulation_ids(restriction)
     if not stimulation_ids and restriction is not True:
         raise PipelineError(f"no stimulation in the pipeline matches {restriction}")
+    _check_neurons(neuron_ids, stimulation_ids)
     best = queries.best_neurons(n_best)
     folders = folder_names(stimulation_ids)
     with fresh_folder(out_dir) as folder:
@@ -102,6 +109,17 @@ def draw_gallery(
         written = (path for kind in album.formats for path in folder.rglob(f"*.{kind}"))
         names = sorted(path.relative_to(folder) for path in written)
     return [Path(out_dir) / name for name in names]
+
+
+def _check_neurons(asked: Collection[int], stimulation_ids: list[StimulationId]) -> None:
+    there = queries.neuron_ids(stimulation_ids) if asked else []
+    for neuron_id in asked:
+        if neuron_id not in there:
+            shown = [*there[:_MOST_NAMED], *(["..."] if len(there) > _MOST_NAMED else [])]
+            raise PipelineError(
+                f"neuron {neuron_id} is in no stimulation to be drawn, expected one of "
+                f"{', '.join(map(str, shown)) or 'their neurons, of which there are none'}"
+            )
 
 
 def _draw_stimulation(

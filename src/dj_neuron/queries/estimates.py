@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
@@ -55,6 +56,12 @@ def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
     with condition_on("stimulations", restriction):
         keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
     return [stimulation_id_of(key) for key in keys]
+
+
+def neuron_ids(stimulation_ids: Iterable[StimulationId]) -> list[int]:
+    """Give the neurons with a spike train in any of these stimulations, ascending."""
+    trains = experiment.SpikeTrain() & [_key(stimulation_id) for stimulation_id in stimulation_ids]
+    return sorted(map(int, dj.U("neuron_id").aggr(trains, n="COUNT(*)").to_arrays("neuron_id")))
 
 
 def stimulation(stimulation_id: StimulationId, *, lazy: bool = False) -> Stimulation:
