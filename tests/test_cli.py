@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pickle
 import re
 import signal
 import subprocess
@@ -121,11 +123,31 @@ def test_status_tells_who_is_at_what_and_what_failed(run, data_dir, make_session
     assert "exclude each other" in run("worker", "--dask", "x", "--processes", 2, exit_code=2).stderr
 
 
-def test_names_are_printed_as_they_are(run, data_dir, make_session, empty_prefix):
+def test_names_are_printed_as_they_are_without_codes_for_terminals(run, data_dir, make_session, empty_prefix):
     with dj_neuron.connect(data_dir, prefix=empty_prefix) as pipeline:
-        ingest_session(make_session(subject_name="[bold]WT[/x] :smile:"))
+        ingest_session(make_session(subject_name="[bold]WT[/x] :smile:", note="\x1b[2J\x9b1m\nx"))
         pipeline.status()
-    assert "[bold]WT[/x] :smile:" in run("tables", prefix=empty_prefix).stdout
+    out = run("tables", prefix=empty_prefix).stdout
+    assert "[bold]WT[/x] :smile:" in out
+    assert r"\x1b[2J\x9b1m\nx" in out
+
+
+def test_what_a_terminal_cannot_show_is_shown_by_its_code(folder, tmp_path):
+    names = ["caf\xe9", "\U0001f42d", "\x9b2J\x7f", "\u202e"]
+    (tmp_path / "odd.pkl").write_bytes(pickle.dumps(names))
+
+    def printed(*arguments):
+        command = [str(Path(sys.executable).with_name("dj-neuron")), *arguments]
+        environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout.decode(
+            "latin-1"
+        )
+
+    assert printed("--data-dir", "/caf\xe9/\U0001f42d", "db", "path") == "/caf\xe9/\\U0001f42d\n"
+    out = printed("outline", str(tmp_path / "odd.pkl"))
+    assert json.loads(out) == names
+    assert "caf\xe9" in out
+    assert all(letter.isprintable() for letter in out.replace("\n", ""))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -239,6 +261,10 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("compute", "--delay", "soon"), "'soon' is not a valid float"),
         (("outline", "."), "."),
         (("simulate", "x.pkl", "--layout", "none"), "none"),
+        (("simulate", "/"), "'FILE': '/' does not end in a name, expected one for what is written"),
+        (("simulate", ".."), "'FILE': '..' does not end in a name"),
+        (("unpack", "x.pkl", "."), "'FOLDER': '.' does not end in a name"),
+        (("unpack", "x.pkl", ""), "'FOLDER': '.' does not end in a name"),
         (("simulate", "x.pkl", "--seed", -1), "'--seed': -1 is not in the range x>=0"),
         (("watch", ".", "--every", "nan"), "'--every': 'nan' is not a number"),
         (("watch", ".", "--every", "inf"), "'--every': inf is not in the range 0.1<=x<=86400"),
@@ -247,6 +273,7 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("compute", "--delay", 1, "--min-spikes", 10**400), "is not in the range 1<=x<=2147483647"),
         (("tables", "--limit", 10**20), "'--limit': 100000000000000000000 is not in the range"),
         (("figures", "--out", "x", "--best", 10**20), "'--best': 100000000000000000000 is not in the range"),
+        (("figures", "--out", "x", "--neuron", 9), "neuron 9 is in no stimulation to be drawn, expected one of 1, 2, "),
         (("figures", "--out", "x", "--neuron", -1), "'--neuron': -1 is not in the range"),
         (("db", "clean", "--older-than", "nan"), "'--older-than': 'nan' is not a number"),
         (("frobnicate",), "No such command 'frobnicate'"),

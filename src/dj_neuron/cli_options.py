@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,15 +16,26 @@ if TYPE_CHECKING:
 
     from dj_neuron.connection import Pipeline
 
+
+class _NamedPath(click.Path):
+    """A path to write to, which needs a name for what is put there."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
+        """Read a path, and refuse one that is only a place."""
+        path = Path(os.fsdecode(super().convert(value, parameter, context)))
+        if path.name in {"", ".."}:
+            self.fail(f"{str(path)!r} does not end in a name, expected one for what is written.", parameter, context)
+        return path
+
+
 FILE = click.Path(readable=False, path_type=Path)  # whoever reads says better what is wrong
+NEW_FILE = _NamedPath(readable=False)
 LARGEST = 2**31 - 1  # what columns of the tables hold
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
 
 class NumberRange(click.FloatRange):
     """A range of numbers, in which "not a number" is not."""
-
-    name = "float range"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """Read a number, and refuse it outside of the range."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -18,10 +19,11 @@ from dj_neuron.cli_ending import end
 from dj_neuron.cli_export import export
 from dj_neuron.cli_options import FILE as _FILE
 from dj_neuron.cli_options import LARGEST, NumberRange, size_text
+from dj_neuron.cli_options import NEW_FILE as _NEW_FILE
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
 from dj_neuron.cli_options import say as _say
-from dj_neuron.errors import DjNeuronError, is_from_the_database
+from dj_neuron.errors import DjNeuronError, is_from_the_database, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,7 +149,7 @@ and with a recording of your own, in a data folder of its own:
 
 
 @cli.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=_NEW_FILE)
 @_LAYOUT
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same spikes."
@@ -166,12 +168,19 @@ def outline(file: Path) -> None:
     """Print the structure of FILE as JSON, arrays replaced by their shapes."""
     from dj_neuron.readers.outline import outline as outline_of
 
-    click.echo(json.dumps(outline_of(file), indent=2, ensure_ascii=False))
+    click.echo(re.sub(r"[^\n -~]+", _shown_in_json, json.dumps(outline_of(file), indent=2, ensure_ascii=False)))
+
+
+def _shown_in_json(letters: re.Match[str]) -> str:
+    """Give letters as they are where they are printable and standard output has them, else their codes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    is_shown = letters[0].isprintable() and letters[0] == letters[0].encode(encoding, "ignore").decode(encoding)
+    return letters[0] if is_shown else json.dumps(letters[0])[1:-1]
 
 
 @cli.command()
 @click.argument("file", type=_FILE)
-@click.argument("folder", type=_FILE)
+@click.argument("folder", type=_NEW_FILE)
 def unpack(file: Path, folder: Path) -> None:
     """Write FILE as recording folders: entries to edit by hand, arrays as files."""
     from dj_neuron.readers.outline import unpack as unpack_to
@@ -383,7 +392,7 @@ def _print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
 def _short(value: Any) -> str:
     if value is None:
         return "-"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else printable(str(value))
     return text if len(text) <= 24 else f"{text[:21]}..."
 
 
