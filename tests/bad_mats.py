@@ -1,5 +1,6 @@
 """MATLAB files that are no recordings of ret-1."""
 
+import os
 import re
 import struct
 import zlib
@@ -161,6 +162,12 @@ def twice(folder):
     return path.parent
 
 
+def a_pipe_among_them(folder):
+    written(folder, two_recordings())
+    os.mkfifo(folder / "20080515_R1.mat")
+    return folder
+
+
 def version_4(folder):
     path = folder / "20080516_R1.mat"
     scipy.io.savemat(path, {"spikes": 1}, format="4")
@@ -207,6 +214,9 @@ CASES = {
     "300 MB of zeros": Case(
         unfolding(300_000_000),
         f"20080516_R1.mat: variable 1: larger than 256 MiB with those before it, once unfolded, {OF_WHAT}",
+    ),
+    "a pipe in a folder": Case(
+        a_pipe_among_them, "20080515_R1.mat: is no file, expected a MATLAB 5 file, as save -v7 writes it"
     ),
     "a session twice": Case(
         twice,

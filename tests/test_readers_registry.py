@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import os
 import pickle
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +109,16 @@ def test_a_missing_path_is_refused_at_once(tmp_path):
     with pytest.raises(ReadError) as caught:
         read_sessions(tmp_path / "none.pkl")
     assert str(caught.value) == f"{tmp_path}/none.pkl: no such file or folder, expected a recording"
+
+
+@pytest.mark.parametrize("reader", [None, "crcns_mat", "nwb", "recording_folder", "ret1_pickle"])
+@pytest.mark.parametrize("look", [read_sessions, outline])
+def test_what_may_have_no_end_is_not_opened(tmp_path, look, reader):
+    os.mkfifo(tmp_path / "20080516_R1.mat")
+    for path in (Path("/dev/zero"), tmp_path / "20080516_R1.mat"):
+        with pytest.raises(ReadError) as caught:
+            look(path, reader)
+        assert str(caught.value) == f"{path}: is neither a file nor a folder, expected a recording"
 
 
 def test_an_unknown_reader(tmp_path):

@@ -87,14 +87,16 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     Raises
     ------
     ReadError
-        If the path is missing or unreadable, or if not exactly one reader is for it.
+        If the path is missing, unreadable or neither a file nor a folder, or if not exactly one reader is for it.
     """
     try:
-        is_there = path.exists()
+        is_there, is_readable = path.exists(), path.is_file() or path.is_dir()
     except OSError as error:
         raise _unreadable(path, error) from error
     if not is_there:
         raise ReadError(f"{path}: no such file or folder, expected a recording")
+    if not is_readable:  # a pipe or a device may have no end
+        raise ReadError(f"{path}: is neither a file nor a folder, expected a recording")
     if name is not None:
         declared = _declared()
         if name not in declared:

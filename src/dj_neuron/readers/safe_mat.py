@@ -86,6 +86,8 @@ def load(path: Path) -> dict[str, Any]:
         If the file is of another kind, damaged, larger than :data:`MAX_BYTES`, or holds anything but numbers, text,
         structs and cells.
     """
+    if not path.is_file():
+        raise ReadError(f"{path.name}: is no file, expected a MATLAB 5 file, as save -v7 writes it")
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
         order = _order(header)
