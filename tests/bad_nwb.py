@@ -116,6 +116,25 @@ def label(text):
     return changed(change)
 
 
+def of_type(name, kind):
+    """The same file with another neurodata_type somewhere, or none."""
+
+    def change(file):
+        del file[name].attrs["neurodata_type"]
+        if kind is not None:
+            file[name].attrs["neurodata_type"] = kind
+
+    return changed(change)
+
+
+def with_group(name):
+    return changed(lambda file: file.create_group(name))
+
+
+def only_intervals(file):
+    file["units"].attrs["colnames"] = ["obs_intervals"]
+
+
 GB_10 = {"shape": (100_000, 250, 400), "dtype": np.uint8}
 BESIDE = "[[stimulations]] in retina.nwb.toml"
 DAMAGED = re.compile(r"retina\.nwb: cannot be read as NWB 2: [^\n]+, expected a whole file")
@@ -128,6 +147,25 @@ CASES = {
     ),
     "NWB 1": Case(changed(lambda file: file.attrs.update(nwb_version="1.0.6")), DAMAGED),
     "no stimulus data": Case(changed(lambda file: file.__delitem__(f"{MOVIE}/data")), re.compile(r"retina\.nwb: .*")),
+    "a misspelt type": Case(
+        of_type(MOVIE, "OptcalSeries"),
+        f"retina.nwb: {MOVIE} is of type 'core.OptcalSeries', expected a type that NWB has there",
+    ),
+    "no type": Case(
+        of_type(MOVIE, None), f"retina.nwb: {MOVIE} has no neurodata_type, expected a type that NWB has there"
+    ),
+    "a type for another place": Case(
+        of_type(MOVIE, "VectorData"),
+        f"retina.nwb: {MOVIE} is of type 'core.VectorData', expected a type that NWB has there",
+    ),
+    "a module of ours without a type": Case(
+        with_group("processing/dj_neuron/dj_neuron_session"),
+        "retina.nwb: processing/dj_neuron has no neurodata_type, expected a type that NWB has there",
+    ),
+    "spike times that are no column": Case(
+        changed(only_intervals),
+        "retina.nwb: units/spike_times is not among the colnames of units, expected every column there",
+    ),
     "no subject": Case(
         changed(no_subject),
         "retina.nwb: has no subject with a subject_id, expected subject_name in retina.nwb.toml",

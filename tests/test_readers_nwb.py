@@ -157,7 +157,27 @@ def test_a_session_is_told_beside_the_file(path):
 def test_a_file_without_a_movie_is_a_session_without_stimulations(path):
     session = read(nwb.write(path, nwb.plain("photodiode", np.arange(9.0), rate=1000.0), units=UNITS))
     assert session.stimulations == ()
+    assert "no movie under stimulus/presentation: no stimulations" in session.remarks
     assert "left in the file: stimuli (photodiode)" in session.remarks
+
+
+def test_a_series_of_an_unknown_type_is_left_where_others_are_named(path):
+    nwb.write(path, nwb.optical(), nwb.optical("other"))
+    with h5py.File(path, "a") as file:
+        file["stimulus/presentation/other"].attrs["neurodata_type"] = "OptcalSeries"
+    assert refusal(path).startswith("retina.nwb: stimulus/presentation/other is of type 'core.OptcalSeries'")
+    beside(path, '[[stimulations]]\nseries = "noise"\n')
+    session = read(path)
+    assert len(session.stimulations) == 1
+    assert "left in the file: stimuli (other)" in session.remarks
+
+
+def test_a_series_that_is_linked_to_is_read(path):
+    nwb.write(path, nwb.optical())
+    with h5py.File(path, "a") as file:
+        file.move("stimulus/presentation/noise", "acquisition/shown")
+        file["stimulus/presentation/noise"] = h5py.SoftLink("/acquisition/shown")
+    assert len(read(path).stimulations) == 1
 
 
 # when frames were on the screen

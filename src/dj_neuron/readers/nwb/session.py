@@ -11,6 +11,7 @@ from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
 from dj_neuron.readers.nwb.movies import is_movie, movie_of_series
 from dj_neuron.readers.nwb.own_tables import MODULE, said_of_session, said_of_stimulations
+from dj_neuron.readers.nwb.passed_over import refuse_passed_over, stimuli_passed_over
 from dj_neuron.readers.nwb.sidecar import GEOMETRY, TIMING
 from dj_neuron.readers.nwb.timing import timing_of
 from dj_neuron.readers.nwb.units import TAKEN, Shown, spike_trains
@@ -63,6 +64,7 @@ def session_of(
         PyNWB's warnings, which become remarks.
     """
     place = path.name
+    refuse_passed_over(file, sidecar, place)
     said = {**said_of_session(file, place), **sidecar.session}
     who, who_remarks = _who_and_when(file, said, sidecar, place)
     taken = sorted(_taken(file, sidecar, place), key=lambda one: one.onset_s)
@@ -82,6 +84,7 @@ def session_of(
             source=said["source"] if "source" in said else Source(path.name, sha256(), "nwb"),
             remarks=(
                 *(f"{one.series.name}: {one.remark}" for one in taken),
+                *(() if taken else ("no movie under stimulus/presentation: no stimulations",)),
                 *who_remarks,
                 *spike_remarks,
                 *_left(file, {one.series.name for one in taken}),
@@ -173,7 +176,7 @@ def _left(file: NWBFile, taken: set[str]) -> list[str]:
     """Say in a sentence what of the file is in no contract."""
     units = file.units.colnames if file.units is not None else ()
     kinds = {
-        "stimuli": [name for name in file.stimulus if name not in taken],
+        "stimuli": [name for name in (*file.stimulus, *stimuli_passed_over(file)) if name not in taken],
         "acquisition": list(file.acquisition),
         "processing": [name for name in file.processing if name != MODULE],
         "analysis": list(file.analysis),
