@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import resource
 import subprocess
 import sys
 from itertools import pairwise
@@ -346,12 +347,28 @@ def test_nothing_is_overwritten_unasked_and_nothing_half_written(pipeline, tmp_p
         raise OSError("the disk is full")
 
     monkeypatch.setattr(Movie, "frames", fail)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(ExportError) as caught:
         export_nwb(tmp_path, where, force=True)
+    assert str(caught.value) == f"{file} cannot be written: the disk is full"
     assert list(tmp_path.iterdir()) == [file]
     assert file.read_bytes() == before
     monkeypatch.undo()
     assert export_nwb(tmp_path, where, force=True) == [file]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1024, 100_000])
+def test_a_full_disk_is_said_and_nothing_left(pipeline, tmp_path, n_bytes):
+    """HDF5 ended the process, or raised in several lines, depending on where the disk was full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        with pytest.raises(ExportError) as caught:
+            export_nwb(tmp_path, {"subject_name": "WT", "sample_number": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file = tmp_path / "sub-WT_ses-20200102-sample1.nwb"
+    assert str(caught.value) == f"{file} cannot be written: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_done_is_said(pipeline, tmp_path, monkeypatch):

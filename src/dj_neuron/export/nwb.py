@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
 from dj_neuron.export.existing import refuse_existing
+from dj_neuron.export.hdf5_file import new_hdf5_file
 from dj_neuron.export.nwb_about import About
 from dj_neuron.whole import whole_file
 
@@ -56,7 +57,8 @@ def export_nwb(
     Raises
     ------
     ExportError
-        If PyNWB is not installed, a file is there, or no session meets `restriction`; nothing is written then.
+        If PyNWB is not installed, a file is there, or no session meets `restriction`; nothing is written then. If a
+        file cannot be written; those before it are complete then.
     PipelineError
         If `restriction` is no condition on sessions.
     """
@@ -115,7 +117,7 @@ def _write(path: Path, key: Row, about: About) -> None:
         rows, own = queries.neuron_table(key), [one for one in queries.neuron_columns() if one.name not in key]
         module.add(nwb_results.measures_table(own, rows, file.units))
         module.add(nwb_results.computations_table(queries.computations(key)))
-    with NWBHDF5IO(path, "w") as io:
+    with new_hdf5_file(path) as hdf5, NWBHDF5IO(file=hdf5, mode="w") as io:
         io.write(file)
 
 
