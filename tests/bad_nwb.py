@@ -127,6 +127,22 @@ def of_type(name, kind):
     return changed(change)
 
 
+def group_for_frames(file):
+    del file[MOVIE]["data"]
+    file[MOVIE].create_group("data")
+
+
+def overwritten(folder):
+    """The same file, the header of its movie's frames destroyed."""
+    path = whole(folder)
+    with h5py.File(path) as file:
+        at = h5py.h5o.get_info(file[MOVIE]["data"].id).addr
+    content = bytearray(path.read_bytes())
+    content[at : at + 16] = bytes(16)
+    path.write_bytes(content)
+    return path
+
+
 def with_group(name):
     return changed(lambda file: file.create_group(name))
 
@@ -137,6 +153,7 @@ def only_intervals(file):
 
 GB_10 = {"shape": (100_000, 250, 400), "dtype": np.uint8}
 BESIDE = "[[stimulations]] in retina.nwb.toml"
+UNREADABLE = "retina.nwb: cannot be read as NWB 2"
 DAMAGED = re.compile(r"retina\.nwb: cannot be read as NWB 2: [^\n]+, expected a whole file")
 TIMESTAMPS = re.compile(rf"retina\.nwb: noise: .*; expected the seconds at which .* under {re.escape(BESIDE)}, or .*")
 CASES = {
@@ -145,7 +162,29 @@ CASES = {
         lambda folder: (h5py.File(folder / "retina.nwb", "w").close(), folder / "retina.nwb")[1],
         "PATH: no reader knows this format, expected one of crcns_mat, nwb, recording_folder, ret1_pickle",
     ),
-    "NWB 1": Case(changed(lambda file: file.attrs.update(nwb_version="1.0.6")), DAMAGED),
+    "NWB 1": Case(
+        changed(lambda file: file.attrs.update(nwb_version="1.0.6")),
+        "retina.nwb: says that it is NWB 1.0.6, expected NWB 2",
+    ),
+    "groups in groups without end": Case(
+        changed(lambda file: file.create_group("/".join("a" * 150))),
+        f"retina.nwb: {'a/' * 20}... is nested deeper than 100 groups, expected fewer",
+    ),
+    "a group for the frames": Case(
+        changed(group_for_frames), f"{UNREADABLE}: its parts do not fit together, expected a whole file"
+    ),
+    "a movie of nothing": Case(
+        replaced(f"{MOVIE}/data", h5py.Empty("f8")),
+        f"{UNREADABLE}: its parts do not fit together, expected a whole file",
+    ),
+    "text of Latin-1": Case(
+        replaced("general/subject/subject_id", np.bytes_("Müller".encode("latin-1"))),
+        f"{UNREADABLE}: it holds text that is not UTF-8, expected a whole file",
+    ),
+    "the header of a group overwritten": Case(
+        overwritten,
+        re.compile(rf"{UNREADABLE}: Unable to [^<>]+, expected a whole file"),
+    ),
     "no stimulus data": Case(changed(lambda file: file.__delitem__(f"{MOVIE}/data")), re.compile(r"retina\.nwb: .*")),
     "a misspelt type": Case(
         of_type(MOVIE, "OptcalSeries"),

@@ -716,6 +716,23 @@ def test_the_outline_shows_what_is_in_the_file(path):
     assert "specifications" not in found
 
 
+def test_the_outline_shows_what_has_many_names_once(path):
+    """Of forty groups, each twice in the one before, there are 10^12 paths; of one that is in itself, any number."""
+    with h5py.File(path, "w") as file:
+        file.attrs["nwb_version"] = "2.6.0"
+        file["first/up"] = file["/"]
+        file["type"] = np.dtype("f8")
+        group = file["first"]
+        for _ in range(40):
+            group["a"] = group["b"] = file.create_group(None)
+            group = group["a"]
+    found = outline(path)
+    assert found["first"]["up"] == "link to /"
+    assert found["first"]["b"] == "link to /first/a"
+    assert found["first"]["a"]["b"] == "link to /first/a/a"
+    assert found["type"] == "type float64"
+
+
 def test_unpack_writes_a_recording_folder(path, tmp_path):
     session = exported_session()
     (folder,) = unpack(nwb.exported(path, session), tmp_path / "out")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import ReadError
-from dj_neuron.readers.nwb.links import refuse_links_outside
+from dj_neuron.readers.nwb.links import check_links
 from dj_neuron.readers.nwb.outline import content_of
 from dj_neuron.readers.nwb.sidecar import read_sidecar
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
+
+    import h5py
 
     from dj_neuron.contracts import Session
 
@@ -49,7 +51,7 @@ class NwbReader:
         """Groups, attributes and values of the file, datasets as headers; and what stands beside it."""
         h5py = _needed("h5py", path)
         with _no_other_errors(path), h5py.File(path, "r") as file:
-            refuse_links_outside(file, path)
+            check_links(file, path)
             return content_of(file)
 
     def read(self, path: Path) -> Iterator[Session]:
@@ -67,7 +69,8 @@ class NwbReader:
         with warnings.catch_warnings(record=True) as caught, _no_other_errors(path):
             warnings.simplefilter("always")
             with importlib.import_module("h5py").File(path, "r") as file:
-                refuse_links_outside(file, path)
+                check_links(file, path)
+                _check_version(file, path)
             with pynwb.NWBHDF5IO(path, "r", load_namespaces=True) as io:
                 session = session_of(io.read(), path, sidecar, lambda: _sha256(path, sidecar.files), caught)
         yield session
@@ -82,6 +85,13 @@ def _needed(module: str, path: Path) -> ModuleType:
         ) from error
 
 
+def _check_version(file: h5py.File, path: Path) -> None:
+    version = file.attrs.get("nwb_version")
+    if version is None or str(version).startswith("1."):
+        said = "nothing of a version" if version is None else f"that it is NWB {version:.20}"
+        raise ReadError(f"{path.name}: says {said}, expected NWB 2")
+
+
 @contextmanager
 def _no_other_errors(path: Path) -> Iterator[None]:
     """PyNWB, HDMF and h5py raise nearly anything on a file that is damaged or not valid."""
@@ -90,9 +100,19 @@ def _no_other_errors(path: Path) -> Iterator[None]:
     except (ReadError, MemoryError):
         raise
     except Exception as error:
-        told = error.args[-1] if error.args else type(error).__name__  # HDMF puts what it was building first
-        reason = " ".join(str(told).split())[:200]
-        raise ReadError(f"{path.name}: cannot be read as NWB 2: {reason}, expected a whole file") from error
+        raise ReadError(f"{path.name}: cannot be read as NWB 2: {_reason(error)}, expected a whole file") from error
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, SystemError) and error.__cause__ is not None:  # h5py's locks hide what was raised in them
+        error = error.__cause__
+    match error:
+        case UnicodeDecodeError():
+            return "it holds text that is not UTF-8"
+        case AssertionError() | AttributeError() | IndexError() | NameError() | RecursionError() | TypeError():
+            return "its parts do not fit together"  # their words are about a program and not about the file
+    told = error.args[-1] if error.args else type(error).__name__  # HDMF puts what it was building first
+    return " ".join(str(told).split())[:200]
 
 
 def _sha256(path: Path, beside: list[Path]) -> str:

@@ -15,10 +15,20 @@ _NOT_SHOWN = ("specifications", "object_id", "namespace", ".specloc")  # the for
 _LONGEST_VALUE = 1000
 
 
-def content_of(group: h5py.Group) -> dict[str, Any]:
-    """Give groups as dicts, datasets as headers or single values, attributes under ``@name``, links as texts."""
+def content_of(file: h5py.File) -> Any:
+    """Give groups as dicts, datasets as headers or single values, attributes under ``@name``, links as texts.
+
+    A group with several names is shown at the first; the others are links to it, as there may be any number of paths.
+    """
+    return _group(file, {})
+
+
+def _group(group: h5py.Group, seen: dict[h5py.Group, str]) -> Any:
     import h5py  # noqa: PLC0415 - optional, and slow to import
 
+    if group in seen:
+        return f"link to {seen[group]}"
+    seen[group] = group.name
     found: dict[str, Any] = _attributes(group)
     for name in group:
         if name in _NOT_SHOWN:
@@ -28,7 +38,13 @@ def content_of(group: h5py.Group) -> dict[str, Any]:
             found[name] = f"link to {link.path}"
             continue
         item = group[name]
-        found[name] = content_of(item) if isinstance(item, h5py.Group) else _dataset(item)
+        match item:
+            case h5py.Group():
+                found[name] = _group(item, seen)
+            case h5py.Dataset():
+                found[name] = _dataset(item)
+            case _:
+                found[name] = f"type {item.dtype}"
     return found
 
 
