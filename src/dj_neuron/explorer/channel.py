@@ -24,6 +24,8 @@ class TimedChannel(HTTPChannel):  # type: ignore[misc]
     of such lock everybody else out.
     """
 
+    will_close: bool
+
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: dict[int, Any]) -> None:  # noqa: A002
         others = [one for one in map.values() if isinstance(one, TimedChannel)]
         waiting = [one for one in others if not one.requests and not one.will_close]

@@ -38,8 +38,9 @@ def check_posted(body: object, callbacks: Mapping[str, Mapping[str, Any]]) -> No
             "outputs": outputs,
             "inputs": list() as inputs,
             "changedPropIds": list() as changed,
+            **rest,
         }:
-            values = inputs + _listed(body.get("state", []))
+            values = inputs + _listed(rest.get("state", []))
         case _:
             raise PostedError("a callback was asked for without its outputs, inputs and what changed")
     # the browser's own callbacks are known to Dash, too, but have nothing to run here
