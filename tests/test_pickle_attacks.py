@@ -6,6 +6,7 @@ import encodings.raw_unicode_escape
 import encodings.unicode_escape  # noqa: F401 - text of protocol 0 needs both, and the import is seen
 import os
 import pickle
+import pickletools
 import struct
 import sys
 import tracemalloc
@@ -138,6 +139,11 @@ REFUSED = {
     "date": (pickle.dumps(datetime.date(2008, 6, 6)), "asks for datetime.date"),
     "object array": (pickle.dumps(np.array([[1], None], object), 4), "holds an array of dtype 'O8'"),
     "record array": (pickle.dumps(np.zeros(2, "i4,f8"), 4), "holds an array of dtype 'V12'"),
+    "long doubles": (pickle.dumps(np.zeros(2, np.longdouble), 4), "holds an array of dtype 'f16'"),
+    "long doubles with one hash": (
+        pickle.dumps({np.longdouble(10) ** 400 * k: None for k in range(1, 50)}),
+        "holds an array of dtype 'f16'",
+    ),
     "complex array": (pickle.dumps(np.zeros(2, complex), 4), "holds an array of dtype 'c16'"),
     "dates": (pickle.dumps(np.zeros(2, "M8[s]"), 4), "holds an array of dtype 'M8'"),
     "subclassed array": (pickle.dumps(np.zeros(2).view(np.recarray), 4), r"asks for numpy(\.rec)?.recarray"),
@@ -175,6 +181,8 @@ REFUSED = {
         pickle.dumps({k * (2**61 - 1): None for k in range(1, 50)}),
         "uses a number of 65 bits as a key",
     ),
+    "numbers that may all meet": (pickle.dumps(dict.fromkeys(range(20_000))), "too many numbers among the keys"),
+    "fractions that may all meet": (pickle.dumps({k + 0.5 for k in range(20_000)}, 1), "too many numbers among the"),
     "a dotted name": (stacked(b"numpy", b"ndarray.__reduce__"), "asks for numpy.ndarray.__reduce__"),
     "a dotted way to the builtins": (stacked(b"numpy", b"core.__builtins__"), "asks for numpy.core.__builtins__"),
     "a name put together": (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x940h\x00h\x01\x93.", "uses the opcode POP"),
@@ -277,20 +285,63 @@ def test_steps_are_counted(tmp_path, monkeypatch):
             loaded(tmp_path, data)
 
 
-def array_pickle(shape, raw=bytes(16), dtype=b"f8", order=b"C"):
-    """An array of protocol 5 with whatever shape is claimed for it."""
+def test_what_goes_into_sets_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe_pickle, "MAX_STEPS", 1000)
+    items = b"\x80\x04](" + b"".join(b"K" + bytes([k]) for k in range(100)) + b"e\x85q\x00"
+    for name in (b"set", b"frozenset"):
+        call = b"cbuiltins\n" + name + b"\nh\x00R"
+        assert loaded(tmp_path, items + b"(" + 3 * call + b"l\x86.")[1] == 3 * [set(range(100))]
+        with pytest.raises(UnsafePickleError, match="the pickle takes more than 1000 steps"):
+            loaded(tmp_path, items + b"(" + 30 * call + b"l\x86.")
+
+
+NUMBERS = list(map(float, range(100)))  # each meets all that are there before it: 4950 meetings
+MEETINGS = {
+    "a dict": pickle.dumps(dict.fromkeys(NUMBERS), 4),
+    "a dict of protocol 0": pickle.dumps(dict.fromkeys(NUMBERS), 0),
+    "a dict item by item": b"\x80\x04}" + b"".join(pickle.dumps(k, 2)[2:-1] + b"Ns" for k in NUMBERS) + b".",
+    "a dict at once": b"\x80\x04(" + b"".join(pickle.dumps(k, 2)[2:-1] + b"N" for k in NUMBERS) + b"d.",
+    "a set": pickle.dumps(set(NUMBERS), 4),
+    "a set of protocol 2": pickle.dumps(set(NUMBERS), 2),
+    "a frozenset": pickle.dumps(frozenset(NUMBERS), 4),
+    "a frozenset of protocol 2": pickle.dumps(frozenset(NUMBERS), 2),
+    "NumPy's numbers": pickle.dumps(set(map(np.float32, NUMBERS)), 4),
+    "texts beside them": pickle.dumps(dict.fromkeys([*NUMBERS, *map(str, range(100)), b"a"]), 4),
+}
+
+
+@pytest.mark.parametrize("data", MEETINGS.values(), ids=MEETINGS)
+def test_meetings_of_keys_are_counted(tmp_path, monkeypatch, data):
+    monkeypatch.setattr(safe_pickle, "MAX_MEETINGS", 4950)
+    assert len(loaded(tmp_path, data)) in {100, 201}
+    monkeypatch.setattr(safe_pickle, "MAX_MEETINGS", 4949)
+    with pytest.raises(UnsafePickleError, match="the pickle has too many numbers among the keys of its dicts and sets"):
+        loaded(tmp_path, data)
+
+
+def test_places_in_the_memo_cannot_be_chosen_to_have_one_hash():
+    data = b"N" + b"".join(b"p%d\n" % (k * sys.hash_info.modulus) for k in range(1, 100)) + b"."
+    machine = safe_pickle._Machine(len(data))
+    machine.run(pickletools.genops(data))
+    assert len({hash(place) for place in machine.memo}) == 99
+
+
+def array_pickle(shape, raw=bytes(16), dtype=b"f8", order=b"C", axes=()):
+    """An array of protocol 5 with whatever shape, and order of the axes, is claimed for it."""
     state = b"\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
     return (
         b"\x80\x05cnumpy._core.numeric\n_frombuffer\n(C" + bytes([len(raw)]) + raw
         + b"cnumpy\ndtype\n\x8c" + bytes([len(dtype)]) + dtype + b"\x89\x88\x87R(K\x03" + state
         + b"".join([b"(", *(pickle.dumps(n, 2)[2:-1] for n in shape), b"t"])
-        + b"\x8c\x01" + order + b"tR."
+        + b"\x8c\x01" + order + b"".join(pickle.dumps(order, 2)[2:-1] for order in axes) + b"tR."
     )  # fmt: skip
 
 
 def test_the_claims_below_are_all_that_is_wrong(tmp_path):
     np.testing.assert_array_equal(loaded(tmp_path, array_pickle((2,))), np.zeros(2))
     np.testing.assert_array_equal(loaded(tmp_path, array_pickle((2, 1))), np.zeros((2, 1)))
+    turned = loaded(tmp_path, array_pickle((2, 1), order=b"K", axes=[(1, 0)]))
+    np.testing.assert_array_equal(turned, np.zeros((1, 2)))
 
 
 CLAIMS = {
@@ -304,6 +355,11 @@ CLAIMS = {
     "many axes": (array_pickle((2,) + (1,) * 64), "a shape that is not made of counts"),
     "beyond NumPy": (array_pickle((0, 10**30), b""), "a shape beyond what NumPy holds"),
     "order": (array_pickle((2,), order=b"A"), "gives an array an unusual order"),
+    "axes of fractions": (array_pickle((2, 1), order=b"K", axes=[(1.0, 0)]), "gives an array an unusual order"),
+    "axes of booleans": (array_pickle((2, 1), order=b"K", axes=[(True, False)]), "gives an array an unusual order"),
+    "axes of lists": (array_pickle((2, 1), order=b"K", axes=[([], [])]), "gives an array an unusual order"),
+    "one axis twice": (array_pickle((2, 1), order=b"K", axes=[(1, 1)]), "gives an array an unusual order"),
+    "an axis from the end": (array_pickle((2, 1), order=b"K", axes=[(-1, 0)]), "gives an array an unusual order"),
     "booleans": (array_pickle((2,), b"\x01\x02", b"b1"), "holds booleans that are neither true nor false"),
     "characters": (array_pickle((1,), b"\xff\xff\xff\xff", b"U1"), "holds characters that do not exist"),
 }
@@ -319,6 +375,20 @@ def test_the_memo_may_have_holes(tmp_path):
     assert loaded(tmp_path, b"\x80\x02]r\xff\xff\xff\xffj\xff\xff\xff\xff\x86.") == ([], [])
 
 
+def over_and_over(opcode, code, call):
+    """A megabyte under 50 arrays or scalars of a dtype; at 0 in the memo are the bytes, at 1 dtype, at 2 shape."""
+    width = int(code[1:])
+    return (
+        b"\x80\x05(" + opcode + struct.pack("<I", 1 << 20) + bytes(1 << 20) + b"q\x00"
+        + b"cnumpy\ndtype\n\x8c" + bytes([len(code)]) + code
+        + b"\x89\x88\x87R(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbq\x01"
+        + b"J" + struct.pack("<i", (1 << 20) // width) + b"\x85q\x02l(" + call * 50 + b"l\x86."
+    )  # fmt: skip
+
+
+STATED = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR(K\x01h\x02h\x01\x89h\x00tb"
+BUFFERED = b"cnumpy.core.numeric\n_frombuffer\n(h\x00h\x01h\x02\x8c\x01CtR"
+SCALAR = b"cnumpy.core.multiarray\nscalar\nh\x01h\x00\x86R"
 MEGABYTE = b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
 BOMBS = {
     "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b"abc",
@@ -327,6 +397,15 @@ BOMBS = {
     "number": b"\x80\x02\x8b" + struct.pack("<I", (1 << 31) - 1) + b"abc",
     "beyond 63 bits": b"\x80\x04\x8e" + struct.pack("<Q", (1 << 64) - 1) + b"abc",
     "encoded over and over": b"(" + MEGABYTE + b"q\x00" + b"c_codecs\nencode\n(h\x00Vlatin1\ntR" * 50 + b"l.",
+    "text under arrays": over_and_over(b"X", b"f8", STATED),
+    "text of Python 2 under arrays": over_and_over(b"T", b"f8", STATED),
+    "text under arrays of protocol 5": over_and_over(b"X", b"f8", BUFFERED),
+    "text in scalars": over_and_over(b"X", b"S1048576", SCALAR),
+    "bytes in scalars": over_and_over(b"B", b"S1048576", SCALAR),
+    "booleans to be checked": over_and_over(b"B", b"b1", BUFFERED),
+    "characters to be checked": over_and_over(b"B", b"U1", BUFFERED).replace(
+        struct.pack("<i", 1 << 20) + b"\x85", struct.pack("<i", 1 << 18) + b"\x85"
+    ),
 }
 
 
@@ -336,7 +415,7 @@ def test_memory_is_bounded_by_the_file(tmp_path, data):
     path.write_bytes(data)
     tracemalloc.start()
     try:
-        with pytest.raises(ReadError, match=r"^bomb\.pkl: (cut off or damaged|the pickle copies more bytes)"):
+        with pytest.raises(ReadError, match=r"^bomb\.pkl: (cut off or damaged|the pickle uses the same bytes)"):
             load(path)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000 + 4 * len(data)
     finally:

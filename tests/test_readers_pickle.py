@@ -104,6 +104,7 @@ def test_arrays_of_every_protocol_and_numpy(tmp_path, array, protocol, numpy_ver
 @pytest.mark.parametrize("numpy_version", [1, 2])
 def test_numpy_scalars(tmp_path, protocol, numpy_version):
     scalars = [np.float64(8.3), np.int32(-7), np.bool_(True), np.str_("\u00e9x"), np.bytes_(b"ab"), np.float32(0.1)]
+    scalars += [np.bytes_(b"ab" * 1000), np.str_("ab" * 1000)]
     data = pickle.dumps(scalars, protocol)
     got = loaded(tmp_path, as_numpy_1(data) if numpy_version == 1 else data)
     assert same(got, scalars)

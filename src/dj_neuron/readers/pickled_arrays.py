@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-_DTYPE = re.compile(r"[biufSU][1-9]\d{0,8}")  # no objects, no records, no sizes of zero
+_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU][1-9]\d{0,8}")  # no objects, no records, no sizes of zero
 _MOST_AXES = 64
 _LAST_CHARACTER = 0x10FFFF
 
@@ -40,11 +42,11 @@ def built_dtype(code: str, state: Any) -> np.dtype[Any]:
     raise RefusalError(f"holds an array of dtype {code[:40]!a}")
 
 
-def built_array(state: Any) -> NDArray[Any]:
-    """Array from the state that protocols 0 to 4 pickle."""
+def built_array(state: Any, used: Callable[[Any], bytes]) -> NDArray[Any]:
+    """Array from the state that protocols 0 to 4 pickle, over the bytes that `used` gives for those in the state."""
     match state:
         case (int(), tuple(shape), np.dtype() as dtype, bool() | 0 | 1 as is_fortran, raw):
-            return array_from_bytes(as_bytes(raw), dtype, shape, "F" if is_fortran else "C")
+            return array_from_bytes(used(raw), dtype, shape, "F" if is_fortran else "C")
     raise RefusalError("gives an array an unusual state")
 
 
@@ -55,7 +57,7 @@ def array_from_buffer(
     match order, axes:
         case "C" | "F" as plain_order, [] | [None]:
             return array_from_bytes(raw, dtype, shape, plain_order)
-        case "K", [tuple(axis_order)] if sorted(axis_order, key=repr) == sorted(range(len(shape)), key=repr):
+        case "K", [tuple(axis_order)] if _are_counts(axis_order) and sorted(axis_order) == list(range(len(shape))):
             return array_from_bytes(raw, dtype, shape, "C").transpose(axis_order)
     raise RefusalError("gives an array an unusual order")
 
@@ -70,7 +72,7 @@ def array_from_bytes(
     RefusalError
         If the shape does not fit the bytes, or the bytes are no values of the dtype.
     """
-    if len(shape) > _MOST_AXES or any(type(length) is not int or length < 0 for length in shape):
+    if len(shape) > _MOST_AXES or not _are_counts(shape):
         raise RefusalError("gives an array a shape that is not made of counts")
     if len(raw) != dtype.itemsize * math.prod(shape):
         raise RefusalError("gives an array a shape that does not fit its bytes")
@@ -86,3 +88,7 @@ def array_from_bytes(
         raise RefusalError("gives an array a shape beyond what NumPy holds") from None
     array.flags.writeable = False
     return array
+
+
+def _are_counts(values: tuple[Any, ...]) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)

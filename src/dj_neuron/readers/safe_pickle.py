@@ -34,12 +34,23 @@ MAX_DEPTH = 100
 """How deep containers may be nested."""
 
 MAX_STEPS = 5_000_000
-"""Opcodes that a pickle may have: some take a byte in the file and a hundred in memory. Ret-1 has a few thousand."""
+"""Opcodes that a pickle may have: some take a byte in the file and a hundred in memory. Ret-1 has a few thousand.
+
+What a call puts into a set counts like opcodes, since a list can be called for again and again.
+"""
+
+MAX_MEETINGS = 100_000_000
+"""How many keys the numbers among a pickle's keys may meet in all, if each meets every key that is there before it.
+
+Python hashes numbers by their values, so that they can be chosen to do so; texts and bytes cannot. A dict or set may
+have some 14,000 numbers for keys.
+"""
 
 _NEWEST_PROTOCOL = 5
 _FRAME_HEAD_BYTES = 9  # the opcode and the length
 _MOST_BITS = 1024  # as far as floats reach
-_MOST_KEY_BITS = 64  # of larger numbers any amount can be found with the same hash, which fill a dict in quadratic time
+_MOST_KEY_BITS = 64  # of larger numbers any amount can be found with the same hash, which are slow to tell apart
+_MOST_USES = 2  # of a byte: text is turned into bytes, which go under an array
 _START = re.compile(rb"\x80[\x00-\x05]|\([dl]|[\]})]|c[\w.]+\n[\w.]+\n")
 _ATOMS = (str, int, float, bool, bytes, bytearray, type(None))
 
@@ -71,7 +82,7 @@ class _Unbuilt:
     def __init__(self, kind: str, code: str = "") -> None:
         self.kind = kind
         self.code = code
-        self.memo_keys: list[int] = []
+        self.memo_keys: list[str] = []
 
 
 class _BoundedFile(io.BufferedReader):
@@ -117,7 +128,8 @@ def load(path: Path) -> Any:
 
     Notes
     -----
-    No allocation is larger than the file, whatever sizes it claims, and there are no more than :data:`MAX_STEPS`.
+    No allocation is larger than what the file holds, whatever sizes it claims, and there are no more than
+    :data:`MAX_STEPS`. All arrays together have at most twice as many bytes as the file, also if they share them.
     """
     try:
         file = _BoundedFile(path)
@@ -147,15 +159,16 @@ class _Machine:
     def __init__(self, n_bytes: int) -> None:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stacks under the marks
-        self.memo: dict[int, Any] = {}
-        self.copies_left = n_bytes
+        self.memo: dict[str, Any] = {}  # the places as texts, since the file chooses the numbers
+        self.steps_left = MAX_STEPS
+        self.meetings_left = MAX_MEETINGS
+        self.uses_left = _MOST_USES * n_bytes
         self.n_bytes = n_bytes
         self.frame_ends_at: int | None = None
 
     def run(self, operations: Iterable[tuple[pickletools.OpcodeInfo, Any, int | None]]) -> Any:
-        for n_before, (opcode, argument, position) in enumerate(operations):
-            if n_before == MAX_STEPS:
-                raise RefusalError(f"takes more than {MAX_STEPS} steps")
+        for opcode, argument, position in operations:
+            self.take_steps(1)
             name = opcode.name
             self.within_frame(name, argument, position or 0)
             if name in _LITERALS:
@@ -176,6 +189,11 @@ class _Machine:
                 raise RefusalError(f"uses the opcode {name}")
         (tree,) = self.stack
         return tree
+
+    def take_steps(self, n_steps: int) -> None:
+        self.steps_left -= n_steps
+        if self.steps_left < 0:
+            raise RefusalError(f"takes more than {MAX_STEPS} steps")
 
     def within_frame(self, name: str, argument: Any, position: int) -> None:
         """Refuse frames that end within an opcode, in another frame or beyond the file."""
@@ -213,18 +231,39 @@ class _Machine:
         if isinstance(target, list) and kind is list:
             target.extend(items)
         elif isinstance(target, dict) and kind is dict:
-            target.update(_dict(items))
+            target.update(zip(self.keys(items[::2], len(target)), items[1::2], strict=True))
         elif isinstance(target, set) and kind is set:
-            target.update(map(_hashable, items))
+            target.update(self.keys(items, len(target)))
         else:
             raise RefusalError(f"puts items into {_kind_of(target)}")
 
+    def keys(self, keys: list[Any], n_there: int = 0) -> list[Any]:
+        """Refuse what is no key, and more numbers than could be told from each other if they were chosen badly."""
+        for n_before, key in enumerate(keys, n_there):
+            if type(key) is bytearray or not isinstance(key, (*_ATOMS, np.generic)):
+                raise RefusalError(f"uses {_kind_of(key)} as a key")
+            if type(key) is int and key.bit_length() > _MOST_KEY_BITS:
+                raise RefusalError(f"uses a number of {key.bit_length()} bits as a key")
+            if not isinstance(key, str | bytes):
+                self.meetings_left -= n_before
+        if self.meetings_left < 0:
+            raise RefusalError("has too many numbers among the keys of its dicts and sets")
+        return keys
+
+    def new_dict(self, _: object) -> None:
+        items = self.items(None)
+        self.stack.append(dict(zip(self.keys(items[::2]), items[1::2], strict=True)))
+
+    def new_frozenset(self, _: object) -> None:
+        items = self.items(None)
+        self.stack.append(frozenset(self.keys(items)))
+
     def get(self, key: int) -> None:
-        self.stack.append(self.memo[key])
+        self.stack.append(self.memo[str(int(key))])
 
     def put(self, key: int | None) -> None:
         value = self.stack[-1]
-        place = len(self.memo) if key is None else int(key)
+        place = str(len(self.memo) if key is None else int(key))
         if isinstance(value, _Unbuilt):
             value.memo_keys.append(place)
         self.memo[place] = value
@@ -251,49 +290,41 @@ class _Machine:
             case "dtype", (str(code), int(), int()):
                 made = _Unbuilt("dtype", code)
             case "buffer", (raw, np.dtype() as dtype, tuple(shape), str(order), *axes):
-                made = array_from_buffer(as_bytes(raw), dtype, shape, order, axes)
+                made = array_from_buffer(self.used(raw), dtype, shape, order, axes)
             case "scalar", (np.dtype() as dtype, raw):
-                made = array_from_bytes(self.copied(raw), dtype, (), "C")[()]
+                made = array_from_bytes(self.used(raw), dtype, (), "C")[()]
             case "encode", (str(text), "latin1"):
-                made = self.copied(text)
+                made = self.used(text)
             case "bytes", ():
                 made = b""
             case "set", (list(items),):
-                made = set(map(_hashable, items))
+                self.take_steps(len(items))
+                made = set(self.keys(items))
             case "frozenset", (list(items),):
-                made = frozenset(map(_hashable, items))
+                self.take_steps(len(items))
+                made = frozenset(self.keys(items))
             case _:
                 raise RefusalError(f"calls {_kind_of(function)} with unusual arguments")
         self.stack.append(made)
 
-    def copied(self, value: Any) -> bytes:
+    def used(self, value: Any) -> bytes:
+        """Give bytes, or text as bytes, and count them: each use may copy or check all of them anew."""
         raw = as_bytes(value)
-        self.copies_left -= len(raw)
-        if self.copies_left < 0:
-            raise RefusalError("copies more bytes than it holds")
+        self.uses_left -= len(raw)
+        if self.uses_left < 0:
+            raise RefusalError("uses the same bytes over and over")
         return raw
 
     def build(self, _: object) -> None:
         target, state = self.items(2)
         if type(target) is not _Unbuilt:
             raise RefusalError(f"sets the state of {_kind_of(target)}")
-        built = built_dtype(target.code, state) if target.kind == "dtype" else built_array(state)
+        built = built_dtype(target.code, state) if target.kind == "dtype" else built_array(state, self.used)
         self.stack.append(built)
-        for key in target.memo_keys:
+        while target.memo_keys:
+            key = target.memo_keys.pop()
             if self.memo[key] is target:
                 self.memo[key] = built
-
-
-def _hashable(key: Any) -> Any:
-    if type(key) is bytearray or not isinstance(key, (*_ATOMS, np.generic)):
-        raise RefusalError(f"uses {_kind_of(key)} as a key")
-    if type(key) is int and key.bit_length() > _MOST_KEY_BITS:
-        raise RefusalError(f"uses a number of {key.bit_length()} bits as a key")
-    return key
-
-
-def _dict(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(map(_hashable, items[::2]), items[1::2], strict=True))
 
 
 def _kind_of(value: Any) -> str:
@@ -334,8 +365,6 @@ _GATHER: dict[str, tuple[int | None, Callable[[list[Any]], Any]]] = {  # None: b
     "TUPLE1": (1, tuple),
     "TUPLE2": (2, tuple),
     "TUPLE3": (3, tuple),
-    "DICT": (None, _dict),
-    "FROZENSET": (None, lambda items: frozenset(map(_hashable, items))),
 }
 _EXTEND: dict[str, tuple[int | None, type]] = {
     "APPEND": (1, list),
@@ -347,6 +376,8 @@ _EXTEND: dict[str, tuple[int | None, type]] = {
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": _Machine.protocol,
     "MARK": _Machine.mark,
+    "DICT": _Machine.new_dict,
+    "FROZENSET": _Machine.new_frozenset,
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.put),
     "GLOBAL": _Machine.name,
