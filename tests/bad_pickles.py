@@ -28,6 +28,12 @@ def whole_case(sentence, **changes):
     return [ret1_session(ret1_stimulation(**changes))], f"PATH: KO (chx10), 2008-06-06, sample 1: {sentence}"
 
 
+def unfolded_at(place):
+    """What is said at the place up to which a file of some 400 kB has unfolded to 64 MiB."""
+    sentence = r"up to here the file's 4\d{5} bytes unfold to 67\d{6}, expected at most 67108864"
+    return re.compile(re.escape(f"{WHO}, {place}: ") + sentence)
+
+
 TIMES_S = np.sort(np.random.default_rng(1).uniform(2, 62, 200))
 TIMES_S = TIMES_S[np.append(True, np.diff(TIMES_S) > 0.001)]
 
@@ -174,6 +180,14 @@ BAD = {
     "spike in another age": stimulation_case(
         "neuron 1: spike 1 is at 1e+11 s, expected seconds on the clock of the recording",
         spikes=[np.array([0.5, 1e11])],
+    ),
+    "one train for hundreds of neurons": (
+        [ret1_session(ret1_stimulation(spikes=[np.zeros(100_000, "f4")] * 200))],
+        unfolded_at("stimulation 1: spikes of neuron 84"),
+    ),
+    "one stimulation shown without end": (
+        [ret1_session(*[ret1_stimulation(spikes=[np.zeros(100_000, "f4")])] * 200)],
+        unfolded_at("stimulation 84: spikes of neuron 1"),
     ),
     "objects for spikes": (
         [ret1_session(ret1_stimulation(spikes=[np.array([0.5, None], object)]))],

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import read_sessions
+from dj_neuron.readers import read_sessions, unfolding
 from dj_neuron.readers.outline import outline
 from dj_neuron.readers.ret1_pickle import Ret1PickleReader
 from dj_neuron.readers.safe_pickle import is_pickle, load
@@ -301,6 +301,37 @@ def test_a_graded_big_endian_movie_is_the_same_movie(tmp_path):
         assert np.array_equal(session.stimulations[0].movie.frames(dtype=np.float64), movie.transpose(2, 1, 0))
         hashes.add(session.stimulations[0].movie.movie_hash)
     assert len(hashes) == 1
+
+
+def test_a_movie_that_many_sessions_share_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(unfolding, "_ALWAYS_BYTES", 0)
+    frames = np.random.default_rng(1).integers(0, 2, (3, 2, 20_000)).astype(float)
+    shown = ret1_stimulation(movie=frames, n_frames=20_000)
+    sessions = [ret1_session(shown, shown, sample_number=k) for k in range(30)]
+    assert len(list(read_sessions(written(tmp_path, sessions)))) == 30
+    assert sum(1 for _ in read_sessions(written(tmp_path, sessions))) == 30  # also if each is let go of
+    sessions[7]["stimulations"] = [shown | {"x_block_size": 100, "stim_width": 300}]
+    read = list(read_sessions(written(tmp_path, sessions)))
+    made = [stimulation.movie for session in read for stimulation in session.stimulations]
+    assert [movie.block_size_px for movie in made] == 14 * [(200, 240)] + [(100, 240)] + 44 * [(200, 240)]
+    assert len(set(map(id, made))) == 2
+
+
+def test_spikes_may_be_used_again_but_not_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(unfolding, "_ALWAYS_BYTES", 0)
+    for times_s in (np.arange(1000.0), np.arange(1000.0, dtype="f4"), np.empty((0, 1))):
+        path = written(tmp_path, [ret1_session(ret1_stimulation(spikes=[times_s] * 5))])
+        (session,) = read_sessions(path)
+        assert len(session.stimulations[0].spike_trains) == 5
+        path = written(tmp_path, [ret1_session(ret1_stimulation(spikes=[times_s] * 50))])
+        with pytest.raises(
+            ReadError,
+            match=(
+                r"stimulation 1: spikes of neuron \d\d: up to here the file's \d+ bytes unfold to \d+, "
+                rf"expected at most {20 * path.stat().st_size}$"
+            ),
+        ):
+            list(read_sessions(path))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 1), (1, 0), (0, 0), (0, 5)])

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import ArrayHeader
+from dj_neuron.readers import ArrayHeader, unfolding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,6 @@ NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
-_UNFOLDED_BYTES = 1 << 26  # any archive may unfold to this: 64 MiB
-_UNFOLDED_TIMES = 20  # a larger one to so many times its length
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # which NumPy writes
 
 
@@ -118,9 +116,9 @@ def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
     members = archive.infolist()
-    n_bytes, n_most = sum(member.file_size for member in members), path.stat().st_size * _UNFOLDED_TIMES
-    if n_bytes > max(n_most, _UNFOLDED_BYTES):
-        raise _NotSoError(f"it claims {n_bytes} bytes, which is more than {_UNFOLDED_TIMES} times its length")
+    n_bytes = sum(member.file_size for member in members)
+    if n_bytes > unfolding.most_bytes(path.stat().st_size):
+        raise _NotSoError(f"it claims {n_bytes} bytes, which is more than {unfolding.MOST_TIMES} times its length")
     names = [member.filename.removesuffix(".npy") for member in members]
     if len(set(names)) < len(names):
         raise _NotSoError("it holds a name twice")

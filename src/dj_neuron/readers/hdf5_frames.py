@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers import unfolding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from dj_neuron.contracts.movie import Slices
 
-_UNFOLDED_BYTES = 1 << 26  # whatever is read at once may unfold to this: 64 MiB
-_UNFOLDED_TIMES = 20  # and more, to so many times the bytes in the file
 _KEPT_BYTES = 1 << 26  # a chunk up to this size is kept for the slice after, which often begins inside it: 64 MiB
 
 
@@ -52,10 +51,10 @@ def measure(dataset: Any, place: str, *, in_slices: bool = False) -> None:
         raise ReadError(
             f"{place}: {dataset.name} claims {n_claimed} bytes, of which some were never written, expected all of them"
         )
-    if n_at_once > max(_UNFOLDED_BYTES, _UNFOLDED_TIMES * n_there):
+    if n_at_once > unfolding.most_bytes(n_there):
         raise ReadError(
-            f"{place}: {dataset.name} unfolds {n_there} bytes to {n_at_once}, expected at most {_UNFOLDED_TIMES} times "
-            "as many"
+            f"{place}: {dataset.name} unfolds {n_there} bytes to {n_at_once}, expected at most "
+            f"{unfolding.MOST_TIMES} times as many"
         )
 
 

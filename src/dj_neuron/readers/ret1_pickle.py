@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ReadError
-from dj_neuron.readers import contract_errors_at, safe_pickle
+from dj_neuron.readers import contract_errors_at, safe_pickle, unfolding
 from dj_neuron.readers.values import as_count, as_number, as_positive, as_text, shown
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _STIMULATION_KEYS = (
     *("stimulus_onset", "x_block_size", "y_block_size"),
 )
 _SIZE_KEYS = (("x_block_size", "stim_width"), ("y_block_size", "stim_height"))
+_RECORD_BYTES = 512  # what a movie or a spike train takes besides its values
 
 
 class Ret1PickleReader:
@@ -49,7 +51,8 @@ class Ret1PickleReader:
         ------
         ReadError
             Before the first session if the file is no list of sessions or names one twice;
-            at a session whose stimulations are not as expected.
+            at a session whose stimulations are not as expected, or with which arrays that the file holds once
+            and uses many times take much more memory than the file is long.
         """
         sessions = safe_pickle.load(path)
         if not isinstance(sessions, list) or not sessions:
@@ -59,11 +62,31 @@ class Ret1PickleReader:
         _refuse_twins(heads, path.name)
         with path.open("rb") as file:
             source = Source(path.name, hashlib.file_digest(file, "sha256").hexdigest(), self.name)
+        made = _Made(path.stat().st_size)
         for number, (subject_name, session_date, sample_number) in enumerate(heads, 1):
             place = f"{path.name}: session {number} ({subject_name}, {session_date}, sample {sample_number})"
-            stimulations = _stimulations(sessions[number - 1]["stimulations"], place)
+            # bound to a name until the next are there, which may share their movies
+            stimulations = _stimulations(sessions[number - 1]["stimulations"], place, made)
             sessions[number - 1] = None
             yield Session(subject_name, session_date, sample_number, stimulations, source)
+
+
+class _Made:
+    """What has been made of a file's arrays: movies, one for all stimulations that share it, and how much in all."""
+
+    def __init__(self, n_file_bytes: int) -> None:
+        self.movies: WeakValueDictionary[tuple[int, ...], Movie] = WeakValueDictionary()
+        self.n_file_bytes = n_file_bytes
+        self.n_bytes = 0
+
+    def add(self, n_bytes: int, place: str) -> None:
+        self.n_bytes += n_bytes + _RECORD_BYTES
+        most = unfolding.most_bytes(self.n_file_bytes)
+        if self.n_bytes > most:
+            raise ReadError(
+                f"{place}: up to here the file's {self.n_file_bytes} bytes unfold to {self.n_bytes}, expected at most "
+                f"{most}"
+            )
 
 
 def _head(session: Any, place: str) -> tuple[str, datetime.date, int]:
@@ -83,11 +106,11 @@ def _refuse_twins(heads: list[tuple[str, datetime.date, int]], file_name: str) -
             )
 
 
-def _stimulations(stimulations: Any, place: str) -> tuple[Stimulation, ...]:
+def _stimulations(stimulations: Any, place: str, made: _Made) -> tuple[Stimulation, ...]:
     if not isinstance(stimulations, list):
         raise ReadError(f"{place}: stimulations are a {type(stimulations).__name__}, expected a list")
     converted = tuple(
-        _stimulation(stimulation, number, f"{place}, stimulation {number}")
+        _stimulation(stimulation, number, f"{place}, stimulation {number}", made)
         for number, stimulation in enumerate(stimulations, 1)
     )
     for stimulation in converted[1:]:
@@ -99,15 +122,15 @@ def _stimulations(stimulations: Any, place: str) -> tuple[Stimulation, ...]:
     return converted
 
 
-def _stimulation(record: Any, number: int, place: str) -> Stimulation:
+def _stimulation(record: Any, number: int, place: str, made: _Made) -> Stimulation:
     _check_keys(record, _STIMULATION_KEYS, place)
-    movie = _movie(record, place)
+    movie = _movie(record, place, made)
     spikes = record["spikes"]
     if not isinstance(spikes, list):
         raise ReadError(f"{place}: spikes are a {type(spikes).__name__}, expected a list of arrays")
     with contract_errors_at(place):
         trains = tuple(
-            SpikeTrain(neuron_id, _times_s(times_s, f"{place}: spikes of neuron {neuron_id}"))
+            SpikeTrain(neuron_id, _times_s(times_s, f"{place}: spikes of neuron {neuron_id}", made))
             for neuron_id, times_s in enumerate(spikes, 1)
         )
     with contract_errors_at(place, f"stimulation {number}: "):
@@ -121,7 +144,7 @@ def _stimulation(record: Any, number: int, place: str) -> Stimulation:
         )
 
 
-def _movie(record: dict[str, Any], place: str) -> Movie:
+def _movie(record: dict[str, Any], place: str, made: _Made) -> Movie:
     movie = record["movie"]
     if not isinstance(movie, np.ndarray) or movie.ndim != 3:
         raise ReadError(f"{place}: movie is {shown(movie)}, expected an array (x blocks, y blocks, frames)")
@@ -130,9 +153,16 @@ def _movie(record: dict[str, Any], place: str) -> Movie:
         raise ReadError(f"{place}: n_frames is {n_frames}, expected {movie.shape[2]}, the frames of the movie")
     sizes = [_block_and_screen_px(record, *keys, place) for keys in _SIZE_KEYS]
     block_size_px, screen_size_px = zip(*sizes, strict=True)
+    key = (id(movie), *block_size_px, *screen_size_px)
+    known = made.movies.get(key)
+    made.add(0 if known else movie.nbytes, f"{place}: movie")
+    if known:
+        return known
     with contract_errors_at(place):
         frames = movie.transpose(2, 1, 0)
-        return Movie.from_frames(frames, block_size_px=block_size_px, screen_size_px=screen_size_px).as_contrast()
+        new = Movie.from_frames(frames, block_size_px=block_size_px, screen_size_px=screen_size_px).as_contrast()
+    made.movies[key] = new
+    return new
 
 
 def _block_and_screen_px(record: dict[str, Any], block_key: str, screen_key: str, place: str) -> tuple[int, int]:
@@ -144,11 +174,12 @@ def _block_and_screen_px(record: dict[str, Any], block_key: str, screen_key: str
     return block_px, screen_px
 
 
-def _times_s(times_s: Any, place: str) -> NDArray[np.float64]:
+def _times_s(times_s: Any, place: str, made: _Made) -> NDArray[np.float64]:
     if not isinstance(times_s, np.ndarray) or times_s.dtype.kind not in "iuf" or times_s.ndim not in {1, 2}:
         raise ReadError(f"{place} are {shown(times_s)}, expected an array (n, 1) of seconds")
     if times_s.ndim == 2 and times_s.shape[1] != 1 and times_s.size > 0:
         raise ReadError(f"{place} are {shown(times_s)}, expected an array (n, 1) of seconds")
+    made.add(times_s.size * np.dtype(np.float64).itemsize, place)
     return np.asarray(times_s.reshape(-1), np.float64)
 
 
