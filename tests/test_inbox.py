@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+from types import SimpleNamespace
 
+import psycopg2
 import pytest
 
 from dj_neuron.errors import ReadError
@@ -71,6 +73,25 @@ def test_a_file_at_fault_does_not_stop_the_others(folder, embedded, small_file):
     assert sum(line.startswith("not read: ") for line in said) == 2, said
     assert "a.pkl" in said[0]
     assert sum(": new; " in line for line in said) == embedded.status()["sessions"] == 3, said
+
+
+def test_a_fault_of_ours_does_not_stop_the_others_and_a_database_that_is_away_does(folder):
+    for name in ("a.pkl", "b.pkl", "c.pkl"):
+        (folder / name).write_text(name)
+    faults = {"a.pkl": ValueError("one line\nand another"), "c.pkl": psycopg2.OperationalError("server closed")}
+
+    def ingest(path, *, progress, **_):
+        if path.name in faults:
+            raise faults[path.name]
+        progress(f"{path.name}: new")
+
+    said = []
+    with pytest.raises(psycopg2.OperationalError, match="server closed"):
+        watch(SimpleNamespace(ingest=ingest), folder, period_s=0, say=said.append)
+    assert said == [
+        f"not read: {folder}/a.pkl: ValueError: one line and another; this is a fault of dj-neuron",
+        "b.pkl: new",
+    ]
 
 
 def test_the_verb_registers_delays_unless_there_are_some_and_reads_until_it_is_ended(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dj_neuron.errors import ConflictError, ContractError, ReadError
+from dj_neuron.errors import (
+    ConflictError,
+    ContractError,
+    DjNeuronError,
+    ReadError,
+    is_from_the_database,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,4 +111,11 @@ def watch(
                 pipeline.ingest(path, reader=reader, progress=lambda report: say(str(report)))
             except (ReadError, ConflictError, ContractError) as error:
                 say(f"not read: {error}")
+            except DjNeuronError:
+                raise
+            except Exception as error:
+                if is_from_the_database(error) or isinstance(error, ConnectionError):
+                    raise
+                words = printable(" ".join(str(error).split()))
+                say(f"not read: {path}: {type(error).__name__}: {words}; this is a fault of dj-neuron")
         time.sleep(period_s)
