@@ -388,11 +388,14 @@ def test_what_cannot_be_done_is_said(pipeline, tmp_path, monkeypatch):
     ("text", "words"),
     [
         ("species = ", "is not TOML"),
-        ("specie = 'Mus musculus'", "names specie, expected only species, sex, age"),
-        ("species = 3", "species is 3, expected a text"),
+        ("specie = 'Mus musculus'", "names 'specie', expected only species, sex, age"),
+        ("species = 3", "species is 3, expected a printable text"),
         ("sex = 'female'", 'sex is \'female\', expected "M", "F"'),
         ("age = '60 days'", "age is '60 days', expected a duration such as"),
-        ("keywords = 'retina'", "keywords is 'retina', expected a list of texts"),
+        ("keywords = 'retina'", "keywords is 'retina', expected a list of printable texts"),
+        (r'species = "a\u0000b"', r"species is 'a\x00b', expected a printable text"),
+        (r'keywords = ["a\u0000"]', r"keywords holds 'a\x00', expected a list of printable texts"),
+        (f"species = '{'x' * 999}\t'", f"species is '{'x' * 39}..., expected a printable text"),
         ("sampling_rate_hz = -1", "sampling_rate_hz is -1, expected a positive number"),
         ("sampling_rate_hz = true", "sampling_rate_hz is True, expected a positive number"),
     ],
@@ -404,6 +407,12 @@ def test_a_file_about_sessions_is_checked(tmp_path, text, words):
         read_about(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_description_may_have_several_lines(tmp_path):
+    path = tmp_path / "about.toml"
+    path.write_text('experiment_description = """White noise\nand bars"""')
+    assert read_about(path).file == {"experiment_description": "White noise\nand bars"}
 
 
 def test_a_file_about_sessions_that_is_missing_is_named(tmp_path):

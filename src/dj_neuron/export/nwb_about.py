@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import ExportError
+from dj_neuron.readers.values import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def read_about(path: Path) -> About:
     known = (*_OF_SUBJECT, *_OF_FILE, _RATE)
     for name, value in told.items():
         if name not in known:
-            raise ExportError(f"{path} names {name}, expected only {', '.join(known)}")
+            raise ExportError(f"{path} names {shown(name)}, expected only {', '.join(known)}")
         _check(path, name, value)
     return About(
         subject={name: told[name] for name in _OF_SUBJECT if name in told},
@@ -62,18 +63,24 @@ def read_about(path: Path) -> About:
 
 
 def _check(path: Path, name: str, value: Any) -> None:
+    found = f"is {shown(value)}"
     if name == _RATE:
         fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
         expected = "a positive number"
     elif name in _LISTS:
-        fits = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-        expected = "a list of texts"
+        wrong = [item for item in value if not _is_text(item)] if isinstance(value, list) else [value]
+        fits, expected = not wrong, "a list of printable texts"
+        found = f"holds {shown(wrong[0])}" if wrong and isinstance(value, list) else found
     else:
-        fits = isinstance(value, str) and value != ""
-        expected = "a text"
+        fits = _is_text(value)
+        expected = "a printable text"
     if fits and name == "sex":
         fits, expected = value in {"M", "F", "O", "U"}, '"M", "F", "O" (other) or "U" (unknown)'
     if fits and name == "age":
         fits, expected = re.match(r"P(\d|T\d)", value) is not None, 'a duration such as "P60D" or "P8W"'
     if not fits:
-        raise ExportError(f"{path}: {name} is {value!r}, expected {expected}")
+        raise ExportError(f"{path}: {name} {found}, expected {expected}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and all(line.isprintable() for line in value.split("\n"))
