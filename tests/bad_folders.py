@@ -54,6 +54,10 @@ screen_height_px = 2
 [[stimulations]]"""
 EXPECTED_NPZ = "expected an .npz file with an array of seconds per neuron"
 TIMING = "expected frame_rate_hz and onset_s, or frame_times with or without last_frame_end_s and gaps_s"
+GAP = (
+    "stimulation 1: a gap from {} s does not lie between the start of a frame and the start of the next, "
+    "expected one that does"
+)
 BAD_TOML = {
     "no TOML": (
         "sample_number = 3",
@@ -131,6 +135,26 @@ BAD_TOML = {
     "gaps backwards": (
         *times('frame_times = "edges.npy"\ngaps_s = [[2, 1]]\n'),
         "stimulation 1: gaps are no pairs of seconds, expected rows of (from, to) with from < to",
+    ),
+    "gaps after the movie": (
+        *times('frame_times = "edges.npy"\ngaps_s = [[100.0, 200.0]]\n'),
+        GAP.format("100 to 200"),
+    ),
+    "gaps within gaps": (
+        *times('frame_times = "edges.npy"\ngaps_s = [[1.25, 1.5], [1, 3]]\n'),
+        GAP.format("1 to 3"),
+    ),
+    "endless gaps": (
+        *times('frame_times = "edges.npy"\ngaps_s = [[-1e308, 1e308]]\n'),
+        GAP.format("-1e+308 to 1e+308"),
+    ),
+    "black and white far below the levels of a movie": (
+        'spikes = "',
+        'black = 1e-300\nwhite = 2e-300\nspikes = "',
+        (
+            "stimulation 1: movie_1.npy: black is 1e-300 and white 2e-300, which makes contrast from -2e+300 to 2e+300 "
+            "of values from -1 to 1, expected at most 1e+06"
+        ),
     ),
     "black alone": (
         'spikes = "',
@@ -286,9 +310,9 @@ def with_frame_times(edges_s, line):
     return make
 
 
-def with_movie(frames):
+def with_movie(frames, *change):
     def make(folder):
-        path = whole(folder)
+        path = edited(folder, change) if change else whole(folder)
         np.save(path / "movie_1.npy", frames)
         return path
 
@@ -387,6 +411,16 @@ CASES = {
         with_movie(np.arange(24).reshape(4, 2, 3) % 3),
         f"{TOML}{MOVIE}: a graded movie has values from 0 to 2, expected contrast from -1 to 1, or the values of black "
         "and white",
+    ),
+    "movie far brighter than white": Case(
+        with_movie(np.arange(24.0).reshape(4, 2, 3) * 1e300, 'spikes = "', 'black = 0\nwhite = 1\nspikes = "'),
+        f"{TOML}{MOVIE}: black is 0 and white 1, which makes contrast from -1 to 4.6e+301 of values from 0 to "
+        "2.3e+301, expected at most 1e+06",
+    ),
+    "movie of the largest numbers": Case(
+        with_movie((np.arange(24.0).reshape(4, 2, 3) - 12) * 1e307, 'spikes = "', 'black = -1\nwhite = 1\nspikes = "'),
+        f"{TOML}{MOVIE}: black is -1 and white 1, which makes contrast from -1.2e+308 to 1.1e+308 of values from "
+        "-1.2e+308 to 1.1e+308, expected at most 1e+06",
     ),
     "movie of complex numbers": Case(
         with_movie(np.zeros((4, 2, 3), complex)),

@@ -171,6 +171,11 @@ BAD = {
         "frame 1 is not finite at row 0, column 2, expected numbers",
         movie=np.where(np.arange(24).reshape(3, 2, 4) == 17, np.inf, np.arange(24).reshape(3, 2, 4) % 2),
     ),
+    "movie of the largest numbers": stimulation_case(
+        "black is -1e+308 and white 1e+308, which makes contrast from -1 to nan of values from -1e+308 to 1e+308, "
+        "expected at most 1e+06",
+        movie=np.where(np.arange(24).reshape(3, 2, 4) % 2, 1e308, -1e308),
+    ),
     "NaN spike": stimulation_case(
         "neuron 1: spike 1 is not a finite time, expected seconds", spikes=[np.array([0.5, np.nan])]
     ),

@@ -53,6 +53,13 @@ def test_contrast_takes_the_values_of_black_and_white():
     assert half.frames().ravel().tolist() == [-1, 0]
 
 
+def test_contrast_is_told_apart_beyond_single_precision():
+    frames = np.array([1e300, 2e300, 1.5e300]).reshape(3, 1, 1)
+    assert Movie.from_frames(frames).as_contrast(black=1e300, white=2e300).frames().ravel().tolist() == [-1, 1, 0]
+    assert Movie.from_frames(frames[:2] / 2e300 * 1.7e308).as_contrast().levels == (-1, 1)
+    assert Movie.from_frames(np.arange(3.0).reshape(3, 1, 1)).as_contrast(black=0, white=1e6).levels is None
+
+
 @pytest.mark.parametrize(
     ("frames", "words"),
     [(np.ones((2, 1, 1)), "at least two levels"), (np.arange(3).reshape(3, 1, 1), "from 0 to 2, expected contrast")],
@@ -133,6 +140,7 @@ def session(**changes):
         (lambda: stimulation(frame_edges_s=np.array([0, 1, 1, 2, 3, 4.0])), "strictly ascending"),
         (lambda: stimulation(gaps_s=np.array([[1.0, 2.0]])), "without frame times"),
         (lambda: stimulation(frame_edges_s=np.arange(6.0), gaps_s=np.array([[2.0, 1.0]])), "from < to"),
+        (lambda: stimulation(frame_edges_s=np.arange(6.0), gaps_s=np.array([[2.5, 4.0]])), "stimulation 1: a gap from"),
         (lambda: session(subject_name=" "), "subject_name is empty"),
         (lambda: session(stimulations=(stimulation(2), stimulation(2))), "expected each once"),
         (

@@ -153,7 +153,7 @@ def sessions(draw):
         if draw(st.booleans()):
             steps = draw(npst.arrays(float, movie.n_frames, elements=st.floats(1e-3, 10)))
             edges_s = onset_s + np.concatenate([[0], np.cumsum(steps)])
-            gaps_s = draw(st.sampled_from([None, np.empty((0, 2)), edges_s[[0, -1]].reshape(1, 2)]))
+            gaps_s = draw(st.sampled_from([None, np.empty((0, 2)), np.array([[edges_s[-2:].mean(), edges_s[-1]]])]))
             shown |= {"frame_edges_s": edges_s, "gaps_s": gaps_s}
         neurons = draw(st.sets(st.sampled_from(sorted(labels)))) if labels else ()
         trains = tuple(SpikeTrain(neuron, draw(times_s), labels[neuron]) for neuron in sorted(neurons))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 _MOST_PIXELS = 2**31 - 1  # as tables hold
+_LARGEST_CONTRAST = 1e6  # black and white one step of 16 bits apart make 131,069, and no screen shows more
 _CHUNK_VALUES = 1 << 22  # how many blocks of a movie are looked at in one go
 
 
@@ -193,27 +194,39 @@ class Movie:
         Raises
         ------
         ContractError
-            If the movie has a single level, or is graded, outside [-1, 1] and black or white is not given.
+            If the movie has a single level, or is graded, outside [-1, 1] and black or white is not given; or if its
+            contrast would be beyond all that is shown.
         """
-        if self.levels is not None:
-            if black is None or white is None:
-                black, white = self.levels
-                if black == white:
-                    raise ContractError(f"every block of the movie is {black:g}, expected at least two levels")
-            _check_black_and_white(black, white)
-            low, high = (2 * (level - black) / (white - black) - 1 for level in self.levels)
-            return replace(self, levels=(low, high)) if low < high else self._inverted((high, low))
+        lowest, highest = self.levels or self.extremes()
         if black is None or white is None:
-            low, high = self.extremes()
-            if low >= -1 and high <= 1:
-                return self
+            black, white = self._usual_black_and_white(lowest, highest)
+        if black == white or not (math.isfinite(black) and math.isfinite(white)):
+            raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
+        ends = (_contrast(lowest, black, white), _contrast(highest, black, white))
+        if not all(abs(end) <= _LARGEST_CONTRAST for end in ends):  # as those are not that are no number
             raise ContractError(
-                f"a graded movie has values from {low:g} to {high:g}, expected contrast from -1 to 1, "
+                f"black is {black:g} and white {white:g}, which makes contrast from {ends[0]:g} to {ends[1]:g} of "
+                f"values from {lowest:g} to {highest:g}, expected at most {_LARGEST_CONTRAST:g}"
+            )
+        if (black, white) == (-1, 1):
+            return self
+        if self.levels is None:
+            rescaled = _Rescaled(self.data, black, white)
+            return replace(self, data=rescaled[:] if isinstance(self.data, np.ndarray) else rescaled)
+        return replace(self, levels=ends) if ends[0] < ends[1] else self._inverted((ends[1], ends[0]))
+
+    def _usual_black_and_white(self, lowest: float, highest: float) -> tuple[float, float]:
+        """Give what needs no telling: both levels of a movie of two, or -1 and 1 of one in contrast."""
+        if self.levels is not None:
+            if lowest == highest:
+                raise ContractError(f"every block of the movie is {lowest:g}, expected at least two levels")
+            return lowest, highest
+        if lowest < -1 or highest > 1:
+            raise ContractError(
+                f"a graded movie has values from {lowest:g} to {highest:g}, expected contrast from -1 to 1, "
                 "or the values of black and white"
             )
-        _check_black_and_white(black, white)
-        rescaled = _Rescaled(self.data, black, white)
-        return replace(self, data=rescaled[:] if isinstance(self.data, np.ndarray) else rescaled)
+        return -1.0, 1.0
 
     def _inverted(self, levels: tuple[float, float]) -> Movie:
         bits = np.unpackbits(np.asarray(self.data[:]), axis=1, count=self.n_blocks, bitorder="little")
@@ -227,9 +240,8 @@ class Movie:
         return f"Movie({self.n_frames} frames of {self.n_y} x {self.n_x} blocks, {kind})"
 
 
-def _check_black_and_white(black: float, white: float) -> None:
-    if black == white or not (math.isfinite(black) and math.isfinite(white)):
-        raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
+def _contrast(value: Any, black: float, white: float) -> Any:
+    return (value - black) / (white - black) * 2 - 1
 
 
 class _Rescaled:
@@ -240,8 +252,13 @@ class _Rescaled:
         self.shape, self.dtype = tuple(values.shape), np.dtype(np.float32)
 
     def __getitem__(self, frames: slice) -> NDArray[np.float32]:
-        values = np.asarray(self._values[frames]).astype(np.float32)
-        return (2 * (values - self._black) / (self._white - self._black) - 1).astype(np.float32)
+        values = np.asarray(self._values[frames])
+        rescaled = np.empty(values.shape, np.float32)
+        n_done = 0
+        for chunk in _chunks(values):  # float64 takes twice the room, and tells more values apart
+            rescaled[n_done : n_done + len(chunk)] = _contrast(chunk.astype(np.float64), self._black, self._white)
+            n_done += len(chunk)
+        return rescaled
 
 
 def _chunks(values: NDArray[Any] | Slices) -> Iterator[NDArray[Any]]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+ROUNDING_ULPS = 16
+"""Of times: a few sums of onsets, delays and k / rate; far below any real jitter."""
+
 LARGEST_NUMBER = 2**31 - 1
 """Of neurons, stimulations and samples: what tables hold."""
 
@@ -158,6 +161,10 @@ class Stimulation:
             raise ContractError(f"{where}: gaps are no pairs of seconds, expected rows of (from, to) with from < to")
         if self.frame_edges_s is None:
             raise ContractError(f"{where}: gaps are given without frame times, expected both")
+        try:
+            frame_ends_s(self.frame_edges_s, gaps_s)
+        except ContractError as error:
+            raise ContractError(f"{where}: {error}") from None
         gaps_s.flags.writeable = False
         return gaps_s
 
@@ -242,6 +249,34 @@ class Session:
 
     def __str__(self) -> str:
         return f"{self.subject_name}, {self.session_date}, sample {self.sample_number}"
+
+
+def frame_ends_s(edges_s: Floats, gaps_s: Floats) -> Floats:
+    """Give when each frame left the screen, ``(n_frames,)``: when the next began or, before a gap, when that did.
+
+    Parameters
+    ----------
+    edges_s : array (n_frames + 1,)
+        Starts of all frames and the end of the last, ascending.
+    gaps_s : array (n_gaps, 2)
+        Stretches from, to without any frame on the screen.
+
+    Raises
+    ------
+    ContractError
+        If a gap does not begin within a frame and end, at the latest, with the start of the next.
+    """
+    ends_s = edges_s[1:].copy()
+    tolerance_s = ROUNDING_ULPS * float(np.spacing(np.abs(edges_s).max()))
+    for begin_s, finish_s in gaps_s:
+        frame = int(np.searchsorted(edges_s[:-1], begin_s - tolerance_s, side="left")) - 1
+        if not begin_s < finish_s or frame < 0 or finish_s > edges_s[frame + 1] + tolerance_s:
+            raise ContractError(
+                f"a gap from {begin_s:g} to {finish_s:g} s does not lie between the start of a frame and the start "
+                "of the next, expected one that does"
+            )
+        ends_s[frame] = begin_s
+    return ends_s
 
 
 def _check_number(name: str, number: int, where: str, lowest: int = 1) -> None:

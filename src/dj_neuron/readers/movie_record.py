@@ -44,4 +44,4 @@ def movie_of(frames: NDArray[Any] | Slices, record: Mapping[str, Any]) -> Movie:
     if frames.dtype.kind in "biu" and only_level in {black, white}:
         data = movie.data if only_level == white else np.zeros_like(movie.data[:])
         return replace(movie, data=data, levels=(-1.0, 1.0))
-    return movie if (black, white) == (-1, 1) else movie.as_contrast(black, white)
+    return movie.as_contrast(black, white)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dj_neuron.errors import AlignmentError
+from dj_neuron.contracts.recording import ROUNDING_ULPS, frame_ends_s
+from dj_neuron.errors import AlignmentError, ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,6 @@ MOST_DELAYS = 10_000
 """In a range: a second at the highest frame rate. Every neuron has a frame of blocks at each."""
 
 _NEAR_FRAME = 0.05  # in frames: nominal delays meet measured rates
-_TOLERANCE_ULPS = 16  # a few roundings of t, onset, delay and k / rate; far below any real jitter
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +113,10 @@ class FrameClock:
             raise AlignmentError(
                 "frame times are not finite and strictly ascending, the end of the last frame included"
             )
-        ends = edges[1:].copy()
-        tolerance_s = _rounding_s(edges)
-        for begin_s, finish_s in np.asarray(gaps_s, np.float64).reshape(-1, 2):
-            frame = int(np.searchsorted(starts, begin_s - tolerance_s, side="left")) - 1
-            if not begin_s < finish_s or frame < 0 or finish_s > edges[frame + 1] + tolerance_s:
-                raise AlignmentError(
-                    f"a gap from {begin_s:g} to {finish_s:g} s does not lie between the start of a frame and the start "
-                    "of the next"
-                )
-            ends[frame] = begin_s
+        try:
+            ends = frame_ends_s(edges, np.asarray(gaps_s, np.float64).reshape(-1, 2))
+        except ContractError as error:
+            raise AlignmentError(str(error)) from None
         joins = np.sort(np.asarray(joins_s, np.float64).ravel())
         return cls(starts, ends, joins_s=joins, frame_rate_hz=float(1 / np.median(np.diff(edges))))
 
@@ -178,7 +172,7 @@ class FrameClock:
         """Give how much later than ``spike - delay`` rounding may put a frame's start, ``(n_trains, n_delays)``."""
         of_clock = max(abs(self.starts_s[0]), abs(self.ends_s[-1]))
         of_trains = [np.abs(train).max(initial=of_clock) for train in trains]
-        return _TOLERANCE_ULPS * np.spacing(np.maximum.outer(of_trains, np.abs(delays_s)))
+        return ROUNDING_ULPS * np.spacing(np.maximum.outer(of_trains, np.abs(delays_s)))
 
     def _nearest(self, spike_times_s: Floats, delay_s: float) -> NDArray[np.int64]:
         if not self.is_regular:
@@ -226,7 +220,3 @@ class FrameClock:
                 f"no whole frame lies between delays of {first_s} and {last_s} s at {self.frame_rate_hz:g} Hz"
             )
         return np.arange(first_lag, last_lag + 1) / self.frame_rate_hz
-
-
-def _rounding_s(times_s: Floats) -> float:
-    return _TOLERANCE_ULPS * float(np.spacing(np.abs(times_s).max()))
