@@ -104,6 +104,11 @@ BAD_TOML = {
         "cell_1 =",
         "neuron_labels: 'cell_1' is no neuron, expected a name like 'neuron_003'",
     ),
+    "two labels of one neuron": (
+        "neuron_001 =",
+        'neuron_01 = "x"\nneuron_001 =',
+        "neuron_labels: neuron 1 is there twice, expected one label per neuron",
+    ),
     "number for a label": (
         '"unit a"',
         "7",
@@ -181,6 +186,11 @@ BAD_TOML = {
         '"link.npy"',
         "stimulation 1: 'link.npy' lies outside the folder, expected a file in it",
     ),
+    "by a link to itself": (
+        '"movie_1.npy"',
+        '"circle.npy"',
+        "stimulation 1: 'circle.npy' is no file, expected a file in the folder",
+    ),
     "absent": (
         '"movie_1.npy"',
         '"movie_2.npy"',
@@ -236,9 +246,9 @@ BAD_SPIKES = {
     "neuron zero": ({"neuron_000": [0.1]}, f"{NEURON}: 'neuron_000' is no neuron, expected a name like 'neuron_003'"),
     "twice": (
         {"neuron_1": [0.1], "neuron_001": [0.2]},
-        f"{NEURON} holds neuron 1 twice, expected one array per neuron",
+        f"{NEURON}: neuron 1 is there twice, expected one array per neuron",
     ),
-    "text": ({"neuron_001": ["a"]}, f"{NEURON}: neuron_001 is <U1, expected an array of seconds"),
+    "text": ({"neuron_001": ["a"]}, f"{NEURON}: neuron 1 has no array of numbers, expected an array of seconds"),
     "column": ({"neuron_001": [[0.1]]}, f"{NEURON}: neuron 1: spike times have shape (1, 1), expected (n_spikes,)"),
     "order": (
         {"neuron_001": [0.2, 0.1]},
@@ -256,22 +266,29 @@ BAD_FRAMES = {
     "too few": (
         EDGES_S[:3],
         "",
-        "has shape (3,) of float64, expected (5,): the starts of 4 frames and the end of the last",
+        "has shape (3,), expected (5,): the starts of 4 frames and the end of the last",
     ),
     "no end": (
         EDGES_S[:4],
         "",
         (
-            "has shape (4,) of float64, expected (5,): the starts of 4 frames and the end of the last, "
+            "has shape (4,), expected (5,): the starts of 4 frames and the end of the last, "
             "or last_frame_end_s in session.toml"
         ),
     ),
-    "two ends": (EDGES_S, "last_frame_end_s = 5", "has shape (5,) of float64, expected (4,): the starts of 4 frames"),
+    "two ends": (EDGES_S, "last_frame_end_s = 5", "has shape (5,), expected (4,): the starts of 4 frames"),
     "text": (
         np.array(["a"] * 5),
         "",
-        "has shape (5,) of <U1, expected (5,): the starts of 4 frames and the end of the last",
+        "holds no numbers, expected the starts of 4 frames and the end of the last in seconds",
     ),
+    "records": (
+        np.zeros(5, [("a", "<f8")]),
+        "",
+        "holds no numbers, expected the starts of 4 frames and the end of the last in seconds",
+    ),
+    "too large to differ": (2**60 + np.arange(5), "", UNORDERED),
+    "beyond the largest number": (np.arange(5) * np.longdouble("1e4000"), "", UNORDERED),
     "backwards": (EDGES_S[::-1], "", UNORDERED),
     "end before": (EDGES_S[:4], "last_frame_end_s = 4", UNORDERED),
     "infinite": (np.array([-np.inf, 0, 1, 2, np.inf]), "", UNORDERED),
@@ -287,6 +304,7 @@ def with_toml(old, new):
         np.save(path / "edges.npy", EDGES_S)
         np.save(folder / "movie_1.npy", np.zeros((4, 2, 3)))
         (path / "link.npy").symlink_to(folder / "movie_1.npy")
+        (path / "circle.npy").symlink_to(path / "circle.npy")
         return path
 
     return make
@@ -322,6 +340,19 @@ def with_movie(frames, *change):
 def with_file(name, content):
     def make(folder):
         path = whole(folder)
+        (path / name).write_bytes(content)
+        return path
+
+    return make
+
+
+def with_flipped(name, head, offset):
+    """All bits of a byte are others."""
+
+    def make(folder):
+        path = whole(folder)
+        content = bytearray((path / name).read_bytes())
+        content[content.index(head) + offset] ^= 0xFF
         (path / name).write_bytes(content)
         return path
 
@@ -437,8 +468,12 @@ CASES = {
     ),
     "movie larger than its frame times": Case(
         with_frame_times(np.append(EDGES_S, [5, 5.5]), ""),
-        f"{TOML}stimulation 1: frames.npy has shape (7,) of float64, expected (5,): the starts of 4 frames and the end "
+        f"{TOML}stimulation 1: frames.npy has shape (7,), expected (5,): the starts of 4 frames and the end "
         "of the last",
+    ),
+    "frames until another age": Case(
+        with_frame_times(EDGES_S[:4], f"last_frame_end_s = {10**30}"),
+        f"{TOML}stimulation 1: frame edges are from 1 to 1e+30 s, expected seconds on the clock of the recording",
     ),
     "10 GB in a header": Case(
         with_file("movie_1.npy", header((100_000, 100, 125)) + bytes(80)),
@@ -463,6 +498,10 @@ CASES = {
         f"{TOML}{NEURON} cannot be read: it claims 80000128 bytes, which is more than 20 times its length, "
         f"{EXPECTED_NPZ}",
     ),
+    "a neuron taken for a comment on another": Case(
+        with_flipped("spikes_1.npz", b"PK\1\2", 33),
+        f"{TOML}{NEURON} cannot be read: its directory holds another number of arrays than it says, {EXPECTED_NPZ}",
+    ),
     "spikes in another compression": Case(
         partial(archive, member=header((2,)) + bytes(16), compression=zipfile.ZIP_LZMA),
         f"{TOML}{NEURON} cannot be read: it is compressed in another way than NumPy does, {EXPECTED_NPZ}",
@@ -475,9 +514,13 @@ CASES = {
         with_spikes({"neuron_001": [0.1, np.inf]}),
         f"{TOML}{NEURON}: neuron 1: spike 1 is not a finite time, expected seconds",
     ),
+    "spikes beyond the largest number": Case(
+        with_spikes({"neuron_001": np.array([1, np.longdouble("1e4000")])}),
+        f"{TOML}{NEURON}: neuron 1: spike 1 is not a finite time, expected seconds",
+    ),
     "spikes that are complex": Case(
         with_spikes({"neuron_001": np.array([1j])}),
-        f"{TOML}{NEURON}: neuron_001 is complex128, expected an array of seconds",
+        f"{TOML}{NEURON}: neuron 1 has no array of numbers, expected an array of seconds",
     ),
     "spikes before zero": Case(
         with_spikes({"neuron_001": [-0.5, 1.0]}),

@@ -351,7 +351,7 @@ CASES = {
     ),
     "beside: too few frame times": Case(
         with_frame_times(np.arange(80.0)),
-        "retina.nwb: noise: frames.npy has shape (80,) of float64, expected (91,): the starts of 90 frames and the end "
+        "retina.nwb: noise: frames.npy has shape (80,), expected (91,): the starts of 90 frames and the end "
         "of the last",
     ),
     "beside: a folder": Case(

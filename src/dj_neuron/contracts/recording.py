@@ -51,7 +51,8 @@ class SpikeTrain:
     label: str = ""
 
     def __post_init__(self) -> None:
-        times_s = np.array(self.times_s, np.float64)
+        with np.errstate(over="ignore"):  # what is beyond float64 becomes infinite, and is refused
+            times_s = np.array(self.times_s, np.float64)
         where = f"neuron {self.neuron_id}"
         _check_number("neuron_id", self.neuron_id, where)
         if times_s.ndim != 1:
@@ -152,6 +153,11 @@ class Stimulation:
             )
         if not (np.isfinite(edges_s).all() and (np.diff(edges_s) > 0).all()):
             raise ContractError(f"{where}: frame edges are not finite and strictly ascending, expected seconds")
+        if np.abs(edges_s).max() > _LATEST_S:
+            raise ContractError(
+                f"{where}: frame edges are from {edges_s[0]:g} to {edges_s[-1]:g} s, expected seconds on the clock of "
+                "the recording"
+            )
         edges_s.flags.writeable = False
         return edges_s
 

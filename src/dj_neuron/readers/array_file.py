@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tokenize
 import warnings
 import zipfile
@@ -26,6 +27,8 @@ NOT_AN_ARRAY = (  # what NumPy and zipfile raise on damaged files
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
+_END, _LONGEST_END_BYTES = b"PK\5\6", 22 + 65535  # of an archive: how it begins, and its length with a comment
+_MOST_COUNTED = 65535  # stands for more, too
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # which NumPy writes
 
 
@@ -119,6 +122,8 @@ def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, IO[byt
     n_bytes = sum(member.file_size for member in members)
     if n_bytes > unfolding.most_bytes(path.stat().st_size):
         raise _NotSoError(f"it claims {n_bytes} bytes, which is more than {unfolding.MOST_TIMES} times its length")
+    if _n_in_directory(path) != min(len(members), _MOST_COUNTED):
+        raise _NotSoError("its directory holds another number of arrays than it says")
     names = [member.filename.removesuffix(".npy") for member in members]
     if len(set(names)) < len(names):
         raise _NotSoError("it holds a name twice")
@@ -127,6 +132,15 @@ def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, IO[byt
             raise _NotSoError("it is compressed in another way than NumPy does")
         with archive.open(member) as file:
             yield name, file, member.file_size
+
+
+def _n_in_directory(path: Path) -> int:
+    """Give how many members an archive says that it has; zipfile takes one for the comment on another."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, _LONGEST_END_BYTES), os.SEEK_END)
+        end = file.read()
+    begin = end.rindex(_END) + 10
+    return int.from_bytes(end[begin : begin + 2], "little")
 
 
 def _measured_header(file: IO[bytes], n_bytes: int) -> tuple[ArrayHeader, bool]:
@@ -139,7 +153,9 @@ def _measured_header(file: IO[bytes], n_bytes: int) -> tuple[ArrayHeader, bool]:
         raise _NotSoError("it holds objects")
     n_there, n_claimed = n_bytes - file.tell(), math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or n_there != n_claimed:
-        raise _NotSoError(f"it claims an array {shape} of {dtype}, {n_claimed} bytes, and holds {n_there}")
+        raise _NotSoError(
+            f"it claims an array {shape!s:.60} of {dtype!s:.60}, {n_claimed!s:.40} bytes, and holds {n_there}"
+        )
     return ArrayHeader(shape, dtype), is_fortran
 
 

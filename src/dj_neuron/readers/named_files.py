@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +12,16 @@ from dj_neuron.errors import ReadError
 from dj_neuron.readers.array_file import NOT_AN_ARRAY, npy_array, reason_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 
 def inside(folder: Path, reference: str, place: str) -> Path:
     """Give the path of a file in the folder; raise ReadError if it is missing or lies outside."""
-    path = (folder / reference).resolve()
+    path = Path(os.path.realpath(folder / reference))  # which takes links in a circle as they are
     if not path.is_relative_to(folder.resolve()):
         raise ReadError(f"{place}: {reference!r} lies outside the folder, expected a file in it")
     if not path.is_file():
-        what = "is no file" if path.exists() else "is missing"
+        what = "is no file" if path.exists() or path.is_symlink() else "is missing"
         raise ReadError(f"{place}: {reference!r} {what}, expected a file in the folder")
     return path
 
@@ -45,15 +45,16 @@ def frame_edges_s(
     place = f"{place}: {record['frame_times']}"
     has_end = "last_frame_end_s" in record
     expected = n_frames if has_end else n_frames + 1
-    if times_s.shape != (expected,) or times_s.dtype.kind not in "iuf":
-        what = (
-            f"the starts of {n_frames} frames"
-            if has_end
-            else f"the starts of {n_frames} frames and the end of the last"
-        )
+    what = f"the starts of {n_frames} frames{'' if has_end else ' and the end of the last'}"
+    if times_s.dtype.kind not in "iuf":
+        raise ReadError(f"{place} holds no numbers, expected {what} in seconds")
+    if times_s.shape != (expected,):
         hint = "" if has_end or times_s.shape != (n_frames,) else f", or last_frame_end_s in {toml_name}"
-        raise ReadError(f"{place} has shape {times_s.shape} of {times_s.dtype}, expected ({expected},): {what}{hint}")
-    edges_s = np.append(times_s, record["last_frame_end_s"]) if has_end else times_s
+        raise ReadError(f"{place} has shape {times_s.shape}, expected ({expected},): {what}{hint}")
+    with np.errstate(over="ignore"):  # what is beyond float64 becomes infinite, and is refused
+        edges_s = times_s.astype(np.float64)
+    if has_end:
+        edges_s = np.append(edges_s, float(record["last_frame_end_s"]))
     if not (np.isfinite(edges_s).all() and (edges_s[1:] > edges_s[:-1]).all()):
         raise ReadError(f"{place}: frame times are not finite and strictly ascending, expected seconds, one per frame")
-    return np.asarray(edges_s, np.float64)
+    return edges_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from dj_neuron.readers.named_files import frame_edges_s, inside, load_npy
 from dj_neuron.readers.toml_keys import read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from dj_neuron.contracts.movie import Slices
 
 __all__ = ["RecordingFolderReader", "write_recording_folder"]
+
+_Value = TypeVar("_Value")
 
 _NEURON = re.compile(r"neuron_0*([1-9]\d{0,8})")
 _IN_MEMORY_BYTES = 1 << 28  # a movie's file up to this size is read at once: 256 MiB
@@ -88,10 +90,7 @@ class RecordingFolderReader:
 
 
 def _session(folder: Path, table: dict[str, Any]) -> Session:
-    labels = {
-        _neuron_id(name, f"{_name(folder)}: neuron_labels"): label
-        for name, label in table.get("neuron_labels", {}).items()
-    }
+    labels = _by_neuron(table.get("neuron_labels", {}), f"{_name(folder)}: neuron_labels", "label")
     records = table.get("stimulations", [])
     with contract_errors_at(_name(folder)):
         session = Session(
@@ -139,7 +138,6 @@ def _stimulation(folder: Path, record: dict[str, Any], labels: dict[int, str]) -
 
 def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: str) -> tuple[SpikeTrain, ...]:
     path = inside(folder, reference, place)
-    trains: dict[int, SpikeTrain] = {}
     try:
         arrays = npz_arrays(path)
     except NOT_AN_ARRAY as error:
@@ -147,22 +145,28 @@ def _spike_trains(folder: Path, reference: str, labels: dict[int, str], place: s
             f"{place}: {reference} cannot be read{reason_of(error)}, expected an .npz file with an array of seconds "
             "per neuron"
         ) from error
-    for name, times_s in arrays.items():
-        neuron_id = _neuron_id(name, f"{place}: {reference}")
-        if neuron_id in trains:
-            raise ReadError(f"{place}: {reference} holds neuron {neuron_id} twice, expected one array per neuron")
+    place = f"{place}: {reference}"
+    trains = []
+    for neuron_id, times_s in sorted(_by_neuron(arrays, place, "array").items()):
         if times_s.dtype.kind not in "iuf":
-            raise ReadError(f"{place}: {reference}: {name} is {times_s.dtype}, expected an array of seconds")
-        with contract_errors_at(f"{place}: {reference}"):
-            trains[neuron_id] = SpikeTrain(neuron_id, times_s, labels.get(neuron_id, ""))
-    return tuple(trains[neuron_id] for neuron_id in sorted(trains))
+            raise ReadError(f"{place}: neuron {neuron_id} has no array of numbers, expected an array of seconds")
+        with contract_errors_at(place):
+            trains.append(SpikeTrain(neuron_id, times_s, labels.get(neuron_id, "")))
+    return tuple(trains)
 
 
-def _neuron_id(name: str, place: str) -> int:
-    match = _NEURON.fullmatch(name)
-    if match is None:
-        raise ReadError(f"{place}: {name!r:.60} is no neuron, expected a name like 'neuron_003'")
-    return int(match[1])
+def _by_neuron(values: Mapping[str, _Value], place: str, kind: str) -> dict[int, _Value]:
+    """Give values by neuron_id, which the names hold that they have in a file."""
+    found: dict[int, _Value] = {}
+    for name, value in values.items():
+        match = _NEURON.fullmatch(name)
+        if match is None:
+            raise ReadError(f"{place}: {name!r:.60} is no neuron, expected a name like 'neuron_003'")
+        neuron_id = int(match[1])
+        if neuron_id in found:
+            raise ReadError(f"{place}: neuron {neuron_id} is there twice, expected one {kind} per neuron")
+        found[neuron_id] = value
+    return found
 
 
 def _frames(folder: Path, reference: str, place: str) -> NDArray[Any] | Slices:
