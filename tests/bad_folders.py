@@ -54,6 +54,8 @@ screen_height_px = 2
 [[stimulations]]"""
 EXPECTED_NPZ = "expected an .npz file with an array of seconds per neuron"
 TIMING = "expected frame_rate_hz and onset_s, or frame_times with or without last_frame_end_s and gaps_s"
+NAME = "expected printable text in quotes, not empty, of at most 2000 characters"
+FILE = "expected the name of a file in quotes, of at most 255 characters"
 GAP = (
     "stimulation 1: a gap from {} s does not lie between the start of a frame and the start of the next, "
     "expected one that does"
@@ -88,7 +90,48 @@ BAD_TOML = {
     ),
     "true": ("sample_number = 3", "sample_number = true", "sample_number is true, expected a whole number from 0"),
     "fraction": ("sample_number = 3", "sample_number = 3.0", "sample_number is 3.0, expected a whole number from 0"),
-    "no name": ('"KO (chx10)"', '" "', "subject_name is ' ', expected printable text in quotes, not empty"),
+    "no name": ('"KO (chx10)"', '" "', f"subject_name is ' ', {NAME}"),
+    "a name of a million characters": ("KO (chx10)", "x" * 1_000_000, f"subject_name is '{'x' * 39}..., {NAME}"),
+    "a number of many digits": (
+        "sample_number = 3",
+        f"sample_number = {'7' * 4000}",
+        "sample_number is a number of more than 308 digits, expected a whole number from 0",
+    ),
+    "a number that has no end": (
+        "sample_number = 3",
+        f"sample_number = {'7' * 5000}",
+        "not TOML as people write it: a number has too many digits, expected lines like sample_number = 1",
+    ),
+    "white of many digits": (
+        'spikes = "',
+        f'black = 0\nwhite = 1{"0" * 400}\nspikes = "',
+        "stimulation 1: white is a number of more than 308 digits, expected a finite number",
+    ),
+    "black of many digits": (
+        'spikes = "',
+        f'black = 1{"0" * 300}\nspikes = "',
+        (f"stimulation 1: black is 1{'0' * 39}... and white is missing, expected two different values or neither"),
+    ),
+    "a name that leads far": (
+        "sample_number = 3",
+        f"note{'.a' * 20_000} = 1",
+        "not TOML as people write it: a name has more than 32 dots, expected lines like sample_number = 1",
+    ),
+    "a table that leads far": (
+        "\n[neuron_labels]",
+        f"\n[neuron_labels{'.a' * 20_000}]",
+        "not TOML as people write it: a name has more than 32 dots, expected lines like sample_number = 1",
+    ),
+    "a table there twice": (
+        "\n[neuron_labels]",
+        f"\n[{'a' * 20_000}]\n[{'a' * 20_000}]\n[neuron_labels]",
+        re.compile(rf"not TOML: Cannot declare \('{'a' * 83} \(at line \d+, column \d+\), expected lines like .*"),
+    ),
+    "the name of a file of 6000 characters": (
+        '"movie_1.npy"',
+        f'"{"x" * 6000}"',
+        f"stimulation 1: movie is '{'x' * 39}..., {FILE}",
+    ),
     "one stimulation": (
         "\n[[stimulations]]",
         "\n[stimulations]",
@@ -196,7 +239,7 @@ BAD_TOML = {
         '"movie_2.npy"',
         "stimulation 1: 'movie_2.npy' is missing, expected a file in the folder",
     ),
-    "empty file name": ('"movie_1.npy"', '""', "stimulation 1: movie is '', expected the name of a file in quotes"),
+    "empty file name": ('"movie_1.npy"', '""', f"stimulation 1: movie is '', {FILE}"),
     "movie from an archive": (
         '"movie_1.npy"',
         '"spikes_1.npz"',
@@ -401,9 +444,16 @@ def last_of_three(folder):
 
 
 MOVIE = "stimulation 1: movie_1.npy"
+LINES = "expected lines like sample_number = 1"
 NPY = "expected an .npy file of numbers"
 CASES = {
-    **{name: Case(with_toml(old, new), f"{TOML}{sentence}") for name, (old, new, sentence) in BAD_TOML.items()},
+    **{
+        name: Case(
+            with_toml(old, new),
+            f"{TOML}{sentence}" if isinstance(sentence, str) else re.compile(re.escape(TOML) + sentence.pattern),
+        )
+        for name, (old, new, sentence) in BAD_TOML.items()
+    },
     **{
         f"spikes: {name}": Case(with_spikes(arrays), f"{TOML}{sentence}")
         for name, (arrays, sentence) in BAD_SPIKES.items()
@@ -552,11 +602,19 @@ CASES = {
     ),
     "bytes that are no text": Case(
         with_file("session.toml", b'subject_name = "\xff"'),
-        re.compile(r"a/session\.toml: not TOML: .*, expected lines like sample_number = 1"),
+        f"{TOML}not text in UTF-8, from byte 17 on, {LINES}",
+    ),
+    "text in UTF-16": Case(
+        with_file("session.toml", "sample_number = 1".encode("utf-16")),
+        f"{TOML}not text in UTF-8, from byte 1 on, {LINES}",
     ),
     "brackets without end": Case(
         with_file("session.toml", b"a = " + b"[" * 100_000),
-        re.compile(r"a/session\.toml: not TOML: .*, expected lines like sample_number = 1"),
+        f"{TOML}not TOML as people write it: brackets are nested too deeply, {LINES}",
+    ),
+    "text without end": Case(
+        with_file("session.toml", b"#" * (1 << 21)),
+        f"{TOML}longer than the 1048576 bytes that a text file may have, {LINES}",
     ),
     "a name of 300 characters": Case(
         with_toml("KO (chx10)", "x" * 300),
@@ -575,7 +633,7 @@ CASES = {
     ),
     "a name of two lines": Case(
         with_toml('"KO (chx10)"', r'"KO\nchx10"'),
-        r"a/session.toml: subject_name is 'KO\nchx10', expected printable text in quotes, not empty",
+        rf"a/session.toml: subject_name is 'KO\nchx10', {NAME}",
     ),
     "a number of two lines": Case(
         with_toml("stimulation_number = 1", r'stimulation_number = "1\n\u001b[2J"'),

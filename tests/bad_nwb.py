@@ -325,7 +325,8 @@ CASES = {
     ),
     "beside: no series": Case(
         beside("[[stimulations]]\n"),
-        "retina.nwb.toml: series 1: series is missing, expected printable text in quotes, not empty",
+        "retina.nwb.toml: series 1: series is missing, expected printable text in quotes, not empty, of at most 2000 "
+        "characters",
     ),
     "beside: another series": Case(
         beside('[[stimulations]]\nseries = "x"'),

@@ -263,14 +263,14 @@ GOOD = {"host": "127.0.0.1", "username": "me", "password": "secret!"}
     [
         ({"host": "h", "username": "u"}, "has no key 'password'"),
         ({**GOOD, "pasword": "x"}, "has the key 'pasword', expected only host"),
-        ({**GOOD, "port": "3306"}, "port is a str, expected int"),
-        ({**GOOD, "port": True}, "port is a bool, expected int"),
+        ({**GOOD, "port": "3306"}, "port is text, expected a whole number"),
+        ({**GOOD, "port": True}, "port is true or false, expected a whole number"),
         ({**GOOD, "port": 0}, "port is 0, expected 1 to 65535"),
-        ({**GOOD, "host": None}, "host is a NoneType, expected str"),
+        ({**GOOD, "host": None}, "host is null, expected text"),
         ({**GOOD, "user": "me"}, "both keys 'user' and 'username'"),
         ({**GOOD, "backend": "oracle"}, "backend is 'oracle', expected 'mysql' or 'postgresql'"),
         ({**GOOD, "database": "lab"}, "database is 'lab', expected it only with the backend 'postgresql'"),
-        ({**GOOD, "use_tls": 1}, "use_tls is a int, expected bool"),
+        ({**GOOD, "use_tls": 1}, "use_tls is a whole number, expected true or false"),
         ({**GOOD, "schema": "My Lab"}, "schema is 'My Lab', expected 1 to 30 lowercase"),
     ],
 )
@@ -285,7 +285,14 @@ def test_a_bad_config_file_is_told_by_file_and_key(tmp_path, keys, sentence):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"{host: 1}", "is not JSON"), (b"[]", "holds a list"), (b"\xff", "is not JSON"), (None, "cannot be read")],
+    [
+        (b"{host: 1}", "is not JSON: Expecting property name"),
+        (b"[]", "is no object"),
+        (b"\xff", "is not text in UTF-8, from byte 1 on"),
+        (b"[" * 100_000, "brackets are nested too deeply"),
+        (b"1" * 5000, "a number has too many digits"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_file_that_is_no_configuration_is_told(tmp_path, content, sentence):
     file = tmp_path / "config.json"

@@ -387,7 +387,9 @@ def test_what_cannot_be_done_is_said(pipeline, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("species = ", "is not TOML"),
+        ("species = ", "is not TOML: Invalid value"),
+        ("\ufeffspecies = 3", "species is 3, expected a printable text"),
+        (f"sampling_rate_hz = 0x{'f' * 5000}", "is a number of more than 308 digits, expected a positive number"),
         ("specie = 'Mus musculus'", "names 'specie', expected only species, sex, age"),
         ("species = 3", "species is 3, expected a printable text"),
         ("sex = 'female'", 'sex is \'female\', expected "M", "F"'),
@@ -397,12 +399,12 @@ def test_what_cannot_be_done_is_said(pipeline, tmp_path, monkeypatch):
         (r'keywords = ["a\u0000"]', r"keywords holds 'a\x00', expected a list of printable texts"),
         (f"species = '{'x' * 999}\t'", f"species is '{'x' * 39}..., expected a printable text"),
         ("sampling_rate_hz = -1", "sampling_rate_hz is -1, expected a positive number"),
-        ("sampling_rate_hz = true", "sampling_rate_hz is True, expected a positive number"),
+        ("sampling_rate_hz = true", "sampling_rate_hz is true, expected a positive number"),
     ],
 )
 def test_a_file_about_sessions_is_checked(tmp_path, text, words):
     path = tmp_path / "about.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ExportError) as caught:
         read_about(path)
     assert words in str(caught.value)

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -108,8 +109,11 @@ def test_a_bar_collects_what_checkers_would():
 def test_unknown_layouts_are_refused_in_words(tmp_path):
     with pytest.raises(ReadError, match="expected ret1, small or a layout file"):
         load_layout(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ReadError, match="pipe: no regular file, expected ret1, small or a layout file"):
+        load_layout(tmp_path / "pipe")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ReadError, match="not a layout in JSON"):
+    with pytest.raises(ReadError, match=r"not JSON: .*, expected ret1, small or a layout file"):
         load_layout(tmp_path / "bad.json")
 
 
@@ -153,11 +157,11 @@ def test_what_a_layout_cannot_mean_is_refused_with_its_place(brief_layout, tmp_p
     [
         ("{}", "the layout is a dict, expected a list"),
         ("[3]", "session 1 is 3, expected subject_name, "),
-        ('[{"stimulations": []}]', "session 1: subject_name is missing, expected subject_name, session_date"),
+        ('\ufeff[{"stimulations": []}]', "session 1: subject_name is missing, expected subject_name, session_date"),
     ],
 )
 def test_what_is_no_list_of_sessions_is_no_layout(tmp_path, content, words):
-    (tmp_path / "bad.json").write_text(content)
+    (tmp_path / "bad.json").write_text(content, encoding="utf-8")
     with pytest.raises(ReadError, match=words):
         load_layout(tmp_path / "bad.json")
 

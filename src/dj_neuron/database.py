@@ -7,7 +7,6 @@ neither DataJoint nor a database client, and connects to nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder, resolved
 from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
+from dj_neuron.text_file import TextFileError, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,15 @@ _CONFIG_FILE_KEYS = {
     "backend": str,
     "database": str,
     "use_tls": bool,
+}
+_IN_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number with a point",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
 }
 _GOING = {1053, 1927}  # MySQL: a server that is shutting down, and MariaDB's of a connection that it ended
 _PRODUCTS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
@@ -222,29 +231,29 @@ def _read_config_file(file: Path) -> tuple[_Address, str]:
     content = _read_config_keys(file)
     backend = content.get("backend", "mysql")
     if backend not in _DEFAULT_PORTS:
-        raise ReadError(f"{file}: backend is {backend!r}, expected 'mysql' or 'postgresql'")
+        raise ReadError(f"{file}: backend is {backend!r:.60}, expected 'mysql' or 'postgresql'")
     port = content.get("port", _DEFAULT_PORTS[backend])
     if not 0 < port < 65536:
-        raise ReadError(f"{file}: port is {port}, expected 1 to 65535")
+        raise ReadError(f"{file}: port is {port!s:.40}, expected 1 to 65535")
     prefix = content.get("schema", DEFAULT_PREFIX)
     if not _is_prefix(prefix):
-        raise ReadError(f"{file}: schema is {prefix!r}, expected {_PREFIX_RULE}")
+        raise ReadError(f"{file}: schema is {prefix!r:.60}, expected {_PREFIX_RULE}")
     host, database_name = content["host"], content.get("database")
     if database_name is not None and backend != "postgresql":
-        raise ReadError(f"{file}: database is {database_name!r}, expected it only with the backend 'postgresql'")
+        raise ReadError(f"{file}: database is {database_name!r:.60}, expected it only with the backend 'postgresql'")
     use_tls = _tls_for(host, content.get("use_tls"))
     return _Address(backend, host, port, content["username"], content["password"], database_name, use_tls), prefix
 
 
 def _read_config_keys(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except OSError as error:
-        raise ReadError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ReadError(f"{file} is not JSON: {error}") from error
+        raise ReadError(f"{file} cannot be read: {error.strerror}, expected a JSON file") from error
+    except TextFileError as error:
+        raise ReadError(f"{file} is {error}, expected a JSON file") from error
     if not isinstance(content, dict):
-        raise ReadError(f"{file} holds a {type(content).__name__}, expected an object with host, username, password")
+        raise ReadError(f"{file} is no object, expected one with host, username, password")
     if "user" in content:
         if "username" in content:
             raise ReadError(f"{file} has both keys 'user' and 'username', expected one of them")
@@ -252,9 +261,9 @@ def _read_config_keys(file: Path) -> dict[str, Any]:
     for key, value in content.items():
         kind = _CONFIG_FILE_KEYS.get(key)
         if kind is None:
-            raise ReadError(f"{file} has the key {key!r}, expected only {', '.join(_CONFIG_FILE_KEYS)}")
+            raise ReadError(f"{file} has the key {key!r:.60}, expected only {', '.join(_CONFIG_FILE_KEYS)}")
         if type(value) is not kind:
-            raise ReadError(f"{file}: {key} is a {type(value).__name__}, expected {kind.__name__}")
+            raise ReadError(f"{file}: {key} is {_IN_WORDS[type(value)]}, expected {_IN_WORDS[kind]}")
     for key in ("host", "username", "password"):
         if key not in content:
             raise ReadError(f"{file} has no key {key!r}, expected host, username and password")

@@ -21,6 +21,7 @@ import numpy as np
 from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation, StimulationId
 from dj_neuron.errors import ContractError, ReadError
 from dj_neuron.layout import checked_sessions
+from dj_neuron.text_file import TextFileError, read_json
 from dj_neuron.white_noise import ret1_movie, ret1_stream
 from dj_neuron.whole import refuse_other_than_file, whole_file
 
@@ -100,16 +101,15 @@ def _points(n_blocks: int, size_um: float) -> Floats:
 def load_layout(layout: str | Path) -> list[dict[str, Any]]:
     """Load a layout by name ("ret1", "small") or from a JSON file of the same form."""
     if str(layout) in LAYOUTS:
-        text = resources.files("dj_neuron").joinpath("layouts", f"{layout}.json").read_text("utf-8")
-    else:
-        try:
-            text = Path(layout).read_text("utf-8")
-        except OSError as error:
-            raise ReadError(f"{layout}: {error.strerror}, expected {', '.join(LAYOUTS)} or a layout file") from error
+        content = json.loads(resources.files("dj_neuron").joinpath("layouts", f"{layout}.json").read_text("utf-8"))
+        return checked_sessions(content, str(layout))
+    expected = f"expected {', '.join(LAYOUTS)} or a layout file"
     try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ReadError(f"{layout}: not a layout in JSON ({error})") from error
+        content = read_json(Path(layout))
+    except OSError as error:
+        raise ReadError(f"{layout}: {error.strerror}, {expected}") from error
+    except TextFileError as error:
+        raise ReadError(f"{layout}: {error}, {expected}") from error
     return checked_sessions(content, str(layout))
 
 

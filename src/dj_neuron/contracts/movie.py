@@ -113,7 +113,7 @@ class Movie:
         if len(values.shape) != 3 or 0 in values.shape:
             raise ContractError(f"frames have shape {values.shape}, expected (n_frames, n_y, n_x), none of them 0")
         if values.dtype.kind not in "biuf":
-            raise ContractError(f"frames are {values.dtype}, expected real numbers or booleans")
+            raise ContractError(f"frames are {values.dtype!s:.60}, expected real numbers or booleans")
         low, high = _extremes(values)
         data: Any = _packed_bits(values, low, high)
         levels = None if data is None else (float(low) + 0.0, float(high) + 0.0)  # 0, not -0

@@ -139,7 +139,7 @@ class Stimulation:
             raise ContractError(f"{where}: onset_s is {self.onset_s:g}, expected seconds on the clock of the recording")
         ids = [train.neuron_id for train in self.spike_trains]
         if any(b <= a for a, b in pairwise(ids)):
-            raise ContractError(f"{where}: neuron ids are {ids}, expected each once, in ascending order")
+            raise ContractError(f"{where}: neuron ids are {ids!s:.60}, expected each once, in ascending order")
         if self.gaps_s is not None:
             gaps_s = self._checked_gaps(where)
             object.__setattr__(self, "gaps_s", gaps_s if len(gaps_s) else None)
@@ -234,14 +234,14 @@ class Session:
         _check_number("sample_number", self.sample_number, str(self), lowest=0)
         numbers = [stimulation.stimulation_number for stimulation in self.stimulations]
         if any(b <= a for a, b in pairwise(numbers)):
-            raise ContractError(f"{self}: stimulation numbers are {numbers}, expected each once, ascending")
+            raise ContractError(f"{self}: stimulation numbers are {numbers!s:.60}, expected each once, ascending")
         labels: dict[int, str] = {}
         for stimulation in self.stimulations:
             for train in stimulation.spike_trains:
                 if labels.setdefault(train.neuron_id, train.label) != train.label:
                     raise ContractError(
-                        f"{self}: neuron {train.neuron_id} is called {train.label!r} and "
-                        f"{labels[train.neuron_id]!r}, expected one label"
+                        f"{self}: neuron {train.neuron_id} is called {train.label!r:.60} and "
+                        f"{labels[train.neuron_id]!r:.60}, expected one label"
                     )
 
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dj_neuron import text_file
 from dj_neuron.errors import ExportError
-from dj_neuron.readers.values import shown
+from dj_neuron.readers.toml_keys import POSITIVE, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +45,11 @@ def read_about(path: Path) -> About:
         If it is not TOML, or a key or value is not as expected.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        told = text_file.read_toml(path)
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror}, expected a TOML file") from error
-    except ValueError as error:
-        raise ExportError(f'{path} is not TOML: {error}, expected lines like species = "Mus musculus"') from error
+    except text_file.TextFileError as error:
+        raise ExportError(f'{path} is {error}, expected lines like species = "Mus musculus"') from error
     known = (*_OF_SUBJECT, *_OF_FILE, _RATE)
     for name, value in told.items():
         if name not in known:
@@ -65,8 +65,7 @@ def read_about(path: Path) -> About:
 def _check(path: Path, name: str, value: Any) -> None:
     found = f"is {shown(value)}"
     if name == _RATE:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-        expected = "a positive number"
+        fits, expected = POSITIVE.accepts(value), POSITIVE.expected
     elif name in _LISTS:
         wrong = [item for item in value if not _is_text(item)] if isinstance(value, list) else [value]
         fits, expected = not wrong, "a list of printable texts"

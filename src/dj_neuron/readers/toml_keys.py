@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import difflib
 import sys
-import tomllib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dj_neuron import text_file
 from dj_neuron.errors import ReadError
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in {int, float} and abs(value) <= sys.float_info.max
 
 
+def _is_printable(value: Any) -> bool:
+    return type(value) is str and value.isprintable()
+
+
 def _is_list_of_pairs(value: Any) -> bool:
     return type(value) is list and all(
         type(pair) is list and len(pair) == 2 and all(map(_is_number, pair)) for pair in value
@@ -41,10 +45,13 @@ def _is_list_of_pairs(value: Any) -> bool:
 
 TEXT = Kind(lambda value: type(value) is str, "text in quotes")
 NAME = Kind(
-    lambda value: type(value) is str and bool(value.strip()) and value.isprintable(),
-    "printable text in quotes, not empty",
+    lambda value: _is_printable(value) and bool(value.strip()) and len(value) <= 2000,
+    "printable text in quotes, not empty, of at most 2000 characters",
 )
-FILE = Kind(lambda value: type(value) is str and bool(value) and value.isprintable(), "the name of a file in quotes")
+FILE = Kind(
+    lambda value: _is_printable(value) and 1 <= len(value) <= 255,
+    "the name of a file in quotes, of at most 255 characters",
+)
 DATE = Kind(lambda value: type(value) is datetime.date, "a date like 2008-06-06, without quotes")
 NUMBER = Kind(_is_number, "a finite number")
 POSITIVE = Kind(lambda value: _is_number(value) and value > 0, "a positive number")
@@ -93,10 +100,9 @@ def keys_of(kinds: Mapping[str, Kind], *required: str) -> dict[str, Key]:
 def read_toml(path: Path, place: str) -> dict[str, Any]:
     """Parse a TOML file, named `place` in messages."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{place}: not TOML: {error}, expected lines like sample_number = 1") from error
+        return text_file.read_toml(path)
+    except text_file.TextFileError as error:
+        raise ReadError(f"{place}: {error}, expected lines like sample_number = 1") from error
 
 
 def check_keys(table: dict[str, Any], keys: Mapping[str, Key], place: str) -> None:
@@ -109,22 +115,28 @@ def check_keys(table: dict[str, Any], keys: Mapping[str, Key], place: str) -> No
         if name not in table and key.required:
             raise ReadError(f"{place}: {name} is missing, expected {key.kind.expected}")
         if name in table and not key.kind.accepts(table[name]):
-            raise ReadError(f"{place}: {name} is {_shown(table[name])}, expected {key.kind.expected}")
+            raise ReadError(f"{place}: {name} is {shown(table[name])}, expected {key.kind.expected}")
 
 
 def check_black_and_white(record: dict[str, Any], place: str) -> None:
     """Refuse one without the other, and two that are the same."""
     if ("black" in record) != ("white" in record) or ("black" in record and record["black"] == record["white"]):
         raise ReadError(
-            f"{place}: black is {record.get('black', 'missing')} and white is {record.get('white', 'missing')}, "
+            f"{place}: black is {_shown_of(record, 'black')} and white is {_shown_of(record, 'white')}, "
             "expected two different values or neither"
         )
 
 
-def _shown(value: Any) -> str:
+def _shown_of(record: dict[str, Any], name: str) -> str:
+    return shown(record[name]) if name in record else "missing"
+
+
+def shown(value: Any) -> str:
+    """Give what a message can say about a value of TOML."""
+    if type(value) is int and not _is_number(value):
+        return "a number of more than 308 digits"
     if type(value) in {dict, list}:
         return f"a {'table' if type(value) is dict else 'list'}"
-    if type(value) in {int, float, bool}:
-        return f"{value}".lower()
     text = ascii(value) if isinstance(value, str) else str(value)
+    text = text.lower() if type(value) is bool else text
     return text if len(text) <= 40 else f"{text[:40]}..."
