@@ -22,6 +22,7 @@ import bad_nwb
 import bad_pickles
 import dj_neuron
 from dj_neuron import connection
+from dj_neuron._datajoint import dj
 from dj_neuron.cli import main
 from dj_neuron.contracts import SpikeTrain
 from dj_neuron.contracts.plausibility import remarks_on
@@ -153,6 +154,19 @@ def test_the_command_by_itself_says_the_same(laboratory, tmp_path):
     )
     told = SimpleNamespace(code=result.returncode, out=result.stdout, err=result.stderr.splitlines())
     assert_refused(told, case.sentence, path)
+    assert contents(laboratory.pipeline) == laboratory.contents
+
+
+def test_what_the_database_refuses_is_told_with_its_session(laboratory, ingest, tmp_path, monkeypatch):
+    def refuse(_):
+        raise dj.DataJointError("invalid input syntax\nCONTEXT:  JSON data, line 1")
+
+    monkeypatch.setattr("dj_neuron.ingest._insert", refuse)
+    path = bad_folders.whole(tmp_path)
+    result = ingest(path)
+    told = "the database does not take it: invalid input syntax CONTEXT: JSON data, line 1"
+    assert result.code == 2
+    assert result.err[1] == f"Error: {path}: KO (chx10), 2008-06-06, sample 3: {told}"
     assert contents(laboratory.pipeline) == laboratory.contents
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dj_neuron.contracts.plausibility import remarks_on
-from dj_neuron.errors import ConflictError, ContractError, is_from_the_database, printable
+from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable
 from dj_neuron.pipeline import experiment
 from dj_neuron.readers import read_sessions
 
@@ -81,6 +81,8 @@ def ingest_file(path: Path, reader: str | None = None) -> Iterator[IngestReport]
         If anything in the file is not as expected; nothing of it is written.
     ConflictError
         If a session is in the pipeline already and the file says something else about it; nothing is written.
+    DatabaseError
+        If the database refuses a session, twice.
 
     Notes
     -----
@@ -142,7 +144,8 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
 def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     """Insert one session unless it is there already; see :func:`ingest`."""
     rows, remarks = _checked(session, path)
-    stored = _stored(rows, _where(session, path))
+    where = _where(session, path)
+    stored = _stored(rows, where)
     outcome: Outcome = "unchanged"
     if not stored["Session"]:
         try:
@@ -152,9 +155,9 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
             if not is_from_the_database(error):
                 raise
             # another process was quicker, and then must have said the same; or in the way, and then has done by now
-            stored = _stored(rows, _where(session, path))
+            stored = _stored(rows, where)
             if not stored["Session"]:
-                _insert(rows)
+                _insert_at_last(rows, where)
                 outcome = "new"
     if _add_texts(stored, rows) and outcome == "unchanged":
         outcome = "described"
@@ -275,6 +278,17 @@ def _insert(rows: dict[str, list[Row]]) -> None:
     with experiment.schema.connection.transaction:
         for name in _TABLES:
             getattr(experiment, name).insert(rows[name], skip_duplicates=name in _SHARED)
+
+
+def _insert_at_last(rows: dict[str, list[Row]], where: str) -> None:
+    """Insert the rows of a session; raise DatabaseError, which names it, if the database refuses them."""
+    try:
+        _insert(rows)
+    except Exception as error:
+        if not is_from_the_database(error):
+            raise
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise DatabaseError(f"{where}: the database does not take it: {words:.200}") from error
 
 
 def _stored(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:
