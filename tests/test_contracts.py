@@ -75,6 +75,13 @@ def test_black_and_white_must_differ(frames):
         Movie.from_frames(frames.reshape(-1, 1, 1)).as_contrast(black=1, white=1)
 
 
+@pytest.mark.parametrize("frames", [np.arange(2.0), np.arange(3.0)])
+@pytest.mark.parametrize(("black", "white"), [(-1e308, 1e308), (-1, 1e9)])
+def test_black_and_white_far_apart_leave_no_contrast(frames, black, white):
+    with pytest.raises(ContractError, match=r"values from 0 to \d are one and the same, expected values that differ"):
+        Movie.from_frames(frames.reshape(-1, 1, 1)).as_contrast(black=black, white=white)
+
+
 def test_byte_order_is_no_content():
     frames = np.random.default_rng(0).random((5, 2, 3))
     assert Movie.from_frames(frames.astype(">f8")).movie_hash == Movie.from_frames(frames).movie_hash

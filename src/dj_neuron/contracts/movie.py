@@ -195,7 +195,7 @@ class Movie:
         ------
         ContractError
             If the movie has a single level, or is graded, outside [-1, 1] and black or white is not given; or if its
-            contrast would be beyond all that is shown.
+            contrast would be beyond all that is shown, or nothing.
         """
         lowest, highest = self.levels or self.extremes()
         if black is None or white is None:
@@ -207,6 +207,11 @@ class Movie:
             raise ContractError(
                 f"black is {black:g} and white {white:g}, which makes contrast from {ends[0]:g} to {ends[1]:g} of "
                 f"values from {lowest:g} to {highest:g}, expected at most {_LARGEST_CONTRAST:g}"
+            )
+        if lowest < highest and np.float32(ends[0]) == np.float32(ends[1]):
+            raise ContractError(
+                f"black is {black:g} and white {white:g}, between which values from {lowest:g} to {highest:g} are one "
+                "and the same, expected values that differ"
             )
         if (black, white) == (-1, 1):
             return self
