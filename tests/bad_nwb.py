@@ -143,6 +143,11 @@ def overwritten(folder):
     return path
 
 
+def a_long_name(file):
+    file[f"{MOVIE}/data"][:] = 1
+    file.move(MOVIE, f"stimulus/presentation/{'x' * 10_000}")
+
+
 def with_group(name):
     return changed(lambda file: file.create_group(name))
 
@@ -213,6 +218,13 @@ CASES = {
         replaced("general/subject/subject_id", "x" * 300),
         f"PATH: {'x' * 300}, 2024-05-02, sample 1: subject_name is 300 characters long ({'x' * 20}...), expected at "
         "most 128",
+    ),
+    "a name of 100,000 characters": Case(
+        replaced("general/subject/subject_id", "x" * 100_000),
+        "retina.nwb: subject_name is 100000 characters long, expected at most 2000",
+    ),
+    "a series with a name of 10,000 characters": Case(
+        changed(a_long_name), f"retina.nwb: {'x' * 77}...: every block of the movie is 1, expected at least two levels"
     ),
     "a date in words": Case(replaced("session_start_time", "2 May 2024"), DAMAGED),
     "movie in a row": Case(replaced(f"{MOVIE}/data", np.zeros(90)), re.compile(r"retina\.nwb: .*, expected .*")),

@@ -33,7 +33,7 @@ def check_links(file: h5py.File, path: Path) -> None:
             others = [source.file_name for source in item.virtual_sources()] if item.is_virtual else []
             others += [source[0] for source in item.external or ()]
         other = next((other for other in others if other != "."), None)
-        return other and f"{name} is in another file, {other:.80}, expected all of the recording in this one"
+        return other and f"{name:.200} is in another file, {other:.80}, expected all of the recording in this one"
 
     # what is returned ends the visit; an exception would get lost in HDF5
     if found := file.visititems_links(fault):

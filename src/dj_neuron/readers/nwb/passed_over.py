@@ -46,7 +46,7 @@ def refuse_passed_over(file: NWBFile, sidecar: Sidecar, place: str) -> None:
 
 
 def _path(builder: Any) -> str:
-    return str(builder.path).removeprefix("root/")
+    return str(builder.path).removeprefix("root/")[:200]
 
 
 def _passed_over(file: NWBFile, group: str, read: Iterable[Any]) -> list[Any]:

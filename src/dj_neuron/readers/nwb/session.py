@@ -15,6 +15,7 @@ from dj_neuron.readers.nwb.passed_over import refuse_passed_over, stimuli_passed
 from dj_neuron.readers.nwb.sidecar import GEOMETRY, TIMING
 from dj_neuron.readers.nwb.timing import timing_of
 from dj_neuron.readers.nwb.units import TAKEN, Shown, spike_trains
+from dj_neuron.readers.values import as_text, shown
 
 if TYPE_CHECKING:
     import warnings
@@ -111,7 +112,7 @@ def _who_and_when(
             )
     descriptions = [getattr(subject, key, None) for key in ("description", "strain", "genotype")]
     who = {
-        "subject_name": name,
+        "subject_name": as_text(name, "subject_name", place),
         "session_date": said.get("session_date", file.session_start_time.date()),
         "sample_number": sample_number,
         "species": said.get("species", getattr(subject, "species", None) or ""),
@@ -127,12 +128,12 @@ def _taken(file: NWBFile, sidecar: Sidecar, place: str) -> list[_Taken]:
     strangers = [name for name in sidecar.stimulations if name not in movies]
     if strangers:
         raise ReadError(
-            f"{sidecar.path.name}: no movie under stimulus/presentation in {place} is called {strangers[0]!r}, "
-            f"expected one of {', '.join(movies) or 'none: there is no movie'}"
+            f"{sidecar.path.name}: no movie under stimulus/presentation in {place} is called {shown(strangers[0])}, "
+            f"expected one of {_short(', '.join(movies), 200) or 'none: there is no movie'}"
         )
     exported = said_of_stimulations(file, place)
     return [
-        _stimulation(movies[name], exported.get(name, {}), sidecar, f"{place}: {name}")
+        _stimulation(movies[name], exported.get(name, {}), sidecar, f"{place}: {_short(name, 80)}")
         for name in (sidecar.stimulations or movies)
     ]
 
