@@ -182,6 +182,10 @@ CASES = {
         replaced(f"{MOVIE}/data", h5py.Empty("f8")),
         f"{UNREADABLE}: its parts do not fit together, expected a whole file",
     ),
+    "a rate in words": Case(
+        changed(lambda file: file[f"{MOVIE}/starting_time"].attrs.update(rate="60")),
+        f"{UNREADABLE}: {MOVIE}: incorrect type for 'rate' (got 'str', expected 'float'), expected a whole file",
+    ),
     "text of Latin-1": Case(
         replaced("general/subject/subject_id", np.bytes_("Müller".encode("latin-1"))),
         f"{UNREADABLE}: it holds text that is not UTF-8, expected a whole file",
@@ -366,6 +370,10 @@ CASES = {
         with_frame_times(np.arange(80.0)),
         "retina.nwb: noise: frames.npy has shape (80,), expected (91,): the starts of 90 frames and the end "
         "of the last",
+    ),
+    "beside: a link that leads nowhere": Case(
+        lambda folder: ((folder / "retina.nwb.toml").symlink_to("nowhere"), whole(folder))[1],
+        "retina.nwb.toml: is no file, expected what the NWB file does not say, or nothing of that name",
     ),
     "beside: a folder": Case(
         lambda folder: ((folder / "retina.nwb.toml").mkdir(), whole(folder))[1],

@@ -246,7 +246,7 @@ def test_neither_rate_nor_timestamps(path):
     with h5py.File(path, "a") as file:
         del file["stimulus/presentation/noise/starting_time"]
     message = refusal(path)
-    assert message.startswith("retina.nwb: cannot be read as NWB 2: Could not construct OpticalSeries object due to: ")
+    assert message.startswith("retina.nwb: cannot be read as NWB 2: stimulus/presentation/noise: ")
     assert "either 'timestamps' or 'rate'" in message.replace('"', "'").lower()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from dj_neuron.contracts import Session
 
+_OF_A_CLASS = re.compile(r"(Could not construct \w+ object due to: )?(\w+\.__init__: )?")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -111,8 +113,9 @@ def _reason(error: BaseException) -> str:
             return "it holds text that is not UTF-8"
         case AssertionError() | AttributeError() | IndexError() | NameError() | RecursionError() | TypeError():
             return "its parts do not fit together"  # their words are about a program and not about the file
-    told = error.args[-1] if error.args else type(error).__name__  # HDMF puts what it was building first
-    return " ".join(str(told).split())[:200]
+    *building, told = error.args or (type(error).__name__,)
+    place = "".join(f"{builder.path.removeprefix('root/')}: " for builder in building if hasattr(builder, "path"))
+    return (place + _OF_A_CLASS.sub("", " ".join(str(told).split())))[:200]
 
 
 def _sha256(path: Path, beside: list[Path]) -> str:

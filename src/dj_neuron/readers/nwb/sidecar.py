@@ -86,7 +86,7 @@ def read_sidecar(path: Path) -> Sidecar:
         If a key is unknown, of the wrong kind, or contradicts another.
     """
     beside = path.with_name(path.name + ".toml")
-    if not beside.exists():
+    if not (beside.exists() or beside.is_symlink()):
         return Sidecar(beside)
     if not beside.is_file():
         raise ReadError(f"{beside.name}: is no file, expected what the NWB file does not say, or nothing of that name")
