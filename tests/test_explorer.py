@@ -25,7 +25,7 @@ from dj_neuron.contracts import Movie, Session, SpikeTrain, Stimulation
 from dj_neuron.explorer import channel
 from dj_neuron.explorer.failures import part_in_words
 from dj_neuron.explorer.security import is_own
-from dj_neuron.explorer.server import N_CONNECTIONS, listen
+from dj_neuron.explorer.server import N_CONNECTIONS, listen, port_of
 from dj_neuron.ingest import ingest
 from dj_neuron.simulate import draw_neuron, respond
 from explored import ask, call, page_of
@@ -663,6 +663,17 @@ def test_who_holds_all_places_and_asks_for_nothing_gives_them_up(served, sent):
         holders[N_CONNECTIONS // 2].settimeout(0.1)
         with pytest.raises(TimeoutError):
             holders[N_CONNECTIONS // 2].recv(1)
+
+
+def test_a_name_of_two_addresses_is_listened_on_at_both(monkeypatch):
+    places = [(family, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for family, port in ((socket.AF_INET, 0),) * 2]
+    monkeypatch.setattr("waitress.adjustments.socket.getaddrinfo", lambda *_: places)
+    server = listen(lambda *_: [], "retina", 0)
+    try:
+        assert [port_of(server) > 0, len(server.effective_listen)] == [True, 2]
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown()
 
 
 @pytest.mark.parametrize("dripped", ["a", "\r\n\r\n"])

@@ -55,7 +55,7 @@ def serve(
     try:
         if ready:
             shown = f"[{host}]" if ":" in host else host
-            ready(f"http://{shown}:{server.effective_port}/")
+            ready(f"http://{shown}:{port_of(server)}/")
         # a signal's exception ends the loop: waitress lets running requests finish
         server.run()
     finally:
@@ -89,3 +89,8 @@ def listen(app: Any, host: str, port: int) -> Any:
         if isinstance(one, TcpWSGIServer):
             one.channel_class = TimedChannel
     return server
+
+
+def port_of(server: Any) -> int:
+    """Give the port of a server; of one on several addresses, that of the first."""
+    return int(server.effective_listen[0][1] if hasattr(server, "effective_listen") else server.effective_port)
