@@ -203,7 +203,7 @@ class Movie:
         if black == white or not (math.isfinite(black) and math.isfinite(white)):
             raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
         ends = (_contrast(lowest, black, white), _contrast(highest, black, white))
-        if not all(abs(end) <= _LARGEST_CONTRAST for end in ends):  # as those are not that are no number
+        if not all(abs(end) <= _LARGEST_CONTRAST for end in ends):  # nor does NaN pass
             raise ContractError(
                 f"black is {black:g} and white {white:g}, which makes contrast from {ends[0]:g} to {ends[1]:g} of "
                 f"values from {lowest:g} to {highest:g}, expected at most {_LARGEST_CONTRAST:g}"
