@@ -165,6 +165,19 @@ def test_without_numba_the_same_comes_out(monkeypatch):
     np.testing.assert_array_equal(fast.z, plain.z)
 
 
+@pytest.mark.parametrize("rate_hz", [10, 59.98, 1 / 0.03, 119.7])
+def test_spikes_at_the_edges_of_frames_are_the_same_in_parts(rate_hz):
+    clock = FrameClock.regular(rate_hz, 50, 1.7)
+    edges_s = np.append(clock.starts_s, clock.ends_s[-1])[:, None]
+    train = np.sort((edges_s + np.spacing(edges_s) * [-40, -16, -8, -1, 0, 1, 8]).ravel())
+    delays = np.array([0, 3, 50]) / rate_hz
+    for begin, end in ((0, 50), (0, 20), (20, 50), (13, 14)):
+        spikes = align(clock, [train], delays, "floor", begin, end)
+        for row, delay_s in enumerate(delays):
+            shown = clock.frames_at(train, delay_s)
+            np.testing.assert_array_equal(spikes.row(row), shown[(shown >= begin) & (shown < end)] - begin)
+
+
 @pytest.mark.parametrize("part", [(0, 1000), (200, 300)])
 def test_rows_take_the_room_of_their_frames_and_some_padding(part):
     train = np.sort(np.random.default_rng(9).uniform(-5, 110, 5000))

@@ -341,6 +341,15 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_folder_is_written_that_would_not_be_read(tmp_path):
+    gaps_s = np.arange(30_000)[:, None] + [0.5, 1.0]
+    movie = Movie.from_frames(np.arange(60_000).reshape(-1, 1, 2) % 3 == 0).as_contrast()
+    shown = {"frame_edges_s": np.arange(30_001.0), "gaps_s": gaps_s, "frame_rate_hz": 1.0, "onset_s": 0.0}
+    with pytest.raises(ExportError, match=r"^session.toml would take \d+ bytes, expected at most 1048576"):
+        write_recording_folder(session(stimulation(movie=movie, **shown)), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_folder_is_readable_by_others(folder, tmp_path):
     (tmp_path / "plain").mkdir()
     assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode

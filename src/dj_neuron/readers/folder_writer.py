@@ -10,6 +10,7 @@ import tomli_w
 
 from dj_neuron.errors import ExportError
 from dj_neuron.readers.folder_toml import HEADER, SESSION_FILE
+from dj_neuron.text_file import LONGEST_BYTES
 from dj_neuron.whole import whole_folder
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def _write(session: Session, folder: Path) -> None:
     }
     source = session.source
     origin = f"# Written from {source.file_name!a}, sha256 {source.sha256!a}.\n" if source.file_name else ""
-    (folder / SESSION_FILE).write_bytes(f"{HEADER}{origin}\n{tomli_w.dumps(table)}".encode())
+    content = f"{HEADER}{origin}\n{tomli_w.dumps(table)}".encode()
+    if len(content) > LONGEST_BYTES:
+        raise ExportError(f"{SESSION_FILE} would take {len(content)} bytes, expected at most {LONGEST_BYTES} to read")
+    (folder / SESSION_FILE).write_bytes(content)
 
 
 def _record(stimulation: Stimulation, movie_file: str, folder: Path) -> dict[str, Any]:
