@@ -213,8 +213,9 @@ def test_the_neuron_table_has_one_row_per_strf_and_all_its_columns(small):
     row = by_neuron({"sample_number": 1})[1]
     assert row["n_used"] == strf.ledger.n_used.max()
     assert row["n_spikes"] == strf.n_spikes
-    for query in (queries.neuron_table, queries.receptive_fields, queries.mosaics):
-        with pytest.raises(PipelineError, match="'nonsense here' is no condition on neurons"):
+    asked = ((queries.neuron_table, "neurons"), (queries.receptive_fields, "neurons"), (queries.mosaics, "mosaics"))
+    for query, what in asked:
+        with pytest.raises(PipelineError, match=f"'nonsense here' is no condition on {what}"):
             list(query("nonsense here"))
 
 

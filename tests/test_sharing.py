@@ -19,6 +19,7 @@ import dj_neuron
 from dj_neuron._datajoint import dj
 from dj_neuron.cli_verbs import cli
 from dj_neuron.connection import DelayRange
+from dj_neuron.errors import DatabaseError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
 from explored import call, page_of
@@ -277,7 +278,7 @@ def test_workers_need_no_right_to_make_tables_and_readers_none_to_change_them(ro
     with dj_neuron.connect(data_dir, config_file=roles["reader"], prefix=prefix) as pipeline:
         assert pipeline.status()["strfs"] == 3
         assert len(pipeline.strfs()) == 3
-        with pytest.raises(dj.errors.AccessError):
+        with pytest.raises(DatabaseError, match=r"sample 9: the database does not take it: Insufficient privileges\. "):
             ingest_session(make_session(sample_number=9))
         with pytest.raises(dj.errors.AccessError):
             pipeline.compute(0.3, queue=True)

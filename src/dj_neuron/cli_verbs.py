@@ -23,7 +23,7 @@ from dj_neuron.cli_options import NEW_FILE as _NEW_FILE
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
 from dj_neuron.cli_options import say as _say
-from dj_neuron.errors import DjNeuronError, is_from_the_database, printable
+from dj_neuron.errors import DjNeuronError, is_from_the_database, printable, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -542,9 +542,8 @@ def run() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        words = " ".join(str(error).split())  # what clients of databases raise has several lines
         if isinstance(error, DjNeuronError | OSError) or is_from_the_database(error):
-            _say(f"Error: {words or type(error).__name__}")
+            _say(f"Error: {words_of(error)}")
             sys.exit(2)
-        _say(f"Error: {type(error).__name__}: {words}; this is a fault of dj-neuron, --traceback shows where")
+        _say(f"Error: {type(error).__name__}: {words_of(error)}; this is a fault of dj-neuron, --traceback shows where")
         sys.exit(1)

@@ -14,7 +14,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.contracts.notebook import card, listing
 from dj_neuron.database import open_database, open_with
-from dj_neuron.errors import DatabaseError, PipelineError, ServerAwayError, is_from_the_database
+from dj_neuron.errors import DatabaseError, PipelineError, ServerAwayError, is_from_the_database, words_of
 from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
 from dj_neuron.jobs import Display, PatientConnection
 from dj_neuron.jobs.patience import rest
@@ -529,6 +529,5 @@ def _opened(open_it: Callable[[], Database]) -> Pipeline:
         if is_lost:
             raise ServerAwayError(f"the {database.description} went away while its tables were opened") from error
         if is_from_the_database(error):
-            words = " ".join(str(error).split())
-            raise DatabaseError(f"{database.description}: the tables cannot be opened ({words})") from error
+            raise DatabaseError(f"{database.description}: the tables cannot be opened ({words_of(error)})") from error
         raise

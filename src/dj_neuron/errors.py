@@ -57,6 +57,13 @@ def is_from_the_database(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in {"datajoint", "psycopg2", "pymysql"}
 
 
+def words_of(error: BaseException) -> str:
+    """Give what an exception says, on one line; of the databases' own that is among their numbers and statements."""
+    texts = [text for text in error.args if isinstance(text, str)]
+    said = " ".join(dict.fromkeys(texts[:2])) if is_from_the_database(error) else str(error)
+    return printable(" ".join(said.split())) or type(error).__name__
+
+
 def printable(text: str) -> str:
     """Escape what is in no line of text: names in files may hold line breaks, and codes that terminals act on."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -11,7 +11,7 @@ from dj_neuron.errors import (
     DjNeuronError,
     ReadError,
     is_from_the_database,
-    printable,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -116,6 +116,5 @@ def watch(
             except Exception as error:
                 if is_from_the_database(error) or isinstance(error, ConnectionError):
                     raise
-                words = printable(" ".join(str(error).split()))
-                say(f"not read: {path}: {type(error).__name__}: {words}; this is a fault of dj-neuron")
+                say(f"not read: {path}: {type(error).__name__}: {words_of(error)}; this is a fault of dj-neuron")
         time.sleep(period_s)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dj_neuron.contracts.plausibility import remarks_on
-from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable
+from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable, words_of
 from dj_neuron.pipeline import experiment
 from dj_neuron.readers import read_sessions
 
@@ -287,8 +287,7 @@ def _insert_at_last(rows: dict[str, list[Row]], where: str) -> None:
     except Exception as error:
         if not is_from_the_database(error):
             raise
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise DatabaseError(f"{where}: the database does not take it: {words:.200}") from error
+        raise DatabaseError(f"{where}: the database does not take it: {words_of(error):.200}") from error
 
 
 def _stored(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:

@@ -36,7 +36,7 @@ def fresh_folder(out_dir: str | os.PathLike[str]) -> Iterator[Path]:
     PipelineError
         If `out_dir` holds anything that this function did not write.
     ExportError
-        If it cannot be replaced; see :func:`dj_neuron.whole.whole_folder`.
+        If it cannot be replaced.
 
     Notes
     -----

@@ -197,7 +197,7 @@ class FrameClock:
         Raises
         ------
         AlignmentError
-            If the range is reversed, or holds no delay or more than :data:`MOST_DELAYS`.
+            If the range is reversed, or holds no delay or more than ``MOST_DELAYS``.
         """
         if not (np.isfinite([first_s, last_s, step_s]).all() and step_s >= 0 and last_s >= first_s):
             raise AlignmentError(
