@@ -184,6 +184,10 @@ def test_few_spikes_are_not_tested_and_masks_are_checked():
     assert 0 < few.n_used <= 20
     in_a_window = spike_triggered_covariance(frames, clock, train[:10], DELAYS + 0.1, neuron_number=0, seed=0)
     assert (in_a_window.eigenvalues.size, in_a_window.mask.sum()) == (0, 3)  # one block at every delay
+    single = np.zeros((3, 9, 10), bool)
+    single[1, 4, 5] = True
+    alone = spike_triggered_covariance(frames, clock, train, DELAYS, single, neuron_number=0, seed=0)
+    assert (alone.eigenvalues.size, alone.p_value.size, len(alone.filters)) == (0, 0, 0)  # the average takes it all
     for mask in (np.zeros((3, 9, 10)), np.ones((2, 9, 10))):
         with pytest.raises(ContractError, match="a mask of shape"):
             spike_triggered_covariance(frames, clock, train, DELAYS, mask, neuron_number=0, seed=0)

@@ -232,3 +232,16 @@ def test_what_is_too_large_is_said(monkeypatch):
     frames = np.random.default_rng(0).choice([-1, 1], (100, 2, 2))
     with pytest.raises(ContractError, match="97 frames and 4 blocks, expected at most 3 of either"):
         ridge_strf(frames, FrameClock.regular(RATE_HZ, 100, 0), [[0.1]], DELAYS)
+
+
+def test_the_strengths_tried_are_half_a_decade_apart():
+    np.testing.assert_allclose(np.log10(ridge.STRENGTHS), np.arange(-2, 4.5, 0.5))
+
+
+def test_delays_near_whole_frames_are_whole_and_others_keep_their_offset():
+    clock = FrameClock.regular(59.98, 100, 0)
+    for near_s in (0.1, 0.1007):  # 5.998 and 6.04 frames
+        lags, offset_s = ridge._whole_lags(clock, near_s + np.arange(3) / 59.98)
+        assert (lags.tolist(), offset_s) == ([6, 7, 8], 0)
+    lags, offset_s = ridge._whole_lags(clock, (np.arange(3) + 0.3) / 59.98)
+    assert (lags.tolist(), offset_s) == ([0, 1, 2], pytest.approx(0.3 / 59.98))

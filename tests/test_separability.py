@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import find_region, separate
+from dj_neuron.strf.separability import noise_edge
 
 DELAYS = np.arange(-4, 16) / 60
 COURSE = np.array([0, 0, 0, 0, 0, 0.1, 0.5, 0.9, 1, 0.8, 0.4, 0, -0.2, -0.4, -0.5, -0.4, -0.3, -0.2, -0.1, 0])
@@ -94,6 +95,9 @@ def test_inverting_contrast_inverts_the_course_and_nothing_else(seed):
     np.testing.assert_allclose(other.time_course, -one.time_course)
     np.testing.assert_allclose(other.spatial_map, one.spatial_map)
     assert other.separability == pytest.approx(one.separability)
+    assert np.isnan(one.p_inseparable)  # was not asked for
+    np.testing.assert_allclose(np.diag(one.noise_correlation), 1)
+    assert np.abs(one.noise_correlation).max() == pytest.approx(1)
 
 
 def test_map_and_course_are_right_within_their_errors():
@@ -121,6 +125,20 @@ def test_errors_that_differ_between_delays_and_blocks_are_weighed():
         result = separate(values, error, DELAYS, field() > 0.05, n_bootstrap=0)
         z.append((result.spatial_map - 0.3 * field()) / result.spatial_map_se)
     assert np.array(z)[:, field() < 0.01].std() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(15, 60), (4, 500)])
+def test_the_first_singular_value_of_noise_stays_below_its_edge_in_19_of_20_matrices(shape):
+    noise = np.random.default_rng(11).normal(size=(600, *shape))
+    n_below = int(np.sum(np.linalg.svd(noise, compute_uv=False)[:, 0] < noise_edge(*shape)))
+    assert binomtest(n_below, 600, 0.95).pvalue > 0.01
+
+
+@pytest.mark.parametrize("sigma_um", 60 * 2 ** np.arange(0.5, 2.1, 0.25))
+def test_the_scale_of_a_field_is_found_to_a_quarter_of_an_octave(sigma_um):
+    clean = product(shape=(40, 40), centre_um=(1600, 1200), sigma_um=sigma_um, height=3)
+    found = find_region(clean / ERROR, DELAYS, BLOCK).scale_um
+    assert abs(np.log2(found / sigma_um)) < 0.3
 
 
 def test_a_known_field_is_split_exactly():

@@ -3,7 +3,7 @@ import pytest
 
 from dj_neuron.errors import AlignmentError
 from dj_neuron.strf import FrameClock, data_sufficiency, spike_triggered_average
-from dj_neuron.strf.sufficiency import split_halves
+from dj_neuron.strf.sufficiency import _extrapolate, split_halves
 
 RATE_HZ = 60.0
 DELAYS = np.arange(-2, 6) / RATE_HZ
@@ -113,3 +113,14 @@ def test_what_cannot_be_split_is_refused():
         data_sufficiency(frames, clock, trains, DELAYS)
     with pytest.raises(AlignmentError, match="fractions are"):
         data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.0, 2.0])
+
+
+def test_a_correlation_of_less_than_2_33_standard_errors_promises_nothing():
+    n_blocks = 28  # Fisher's z has a standard error of a fifth
+    for errors, is_sure in ((2.32, False), (2.34, True)):
+        r = np.tanh(np.array([errors / 5]))
+        reliability, minutes = _extrapolate(r, n_blocks, 10.0)
+        assert reliability == pytest.approx(2 * r / (1 + r))
+        assert np.isfinite(minutes).all() == is_sure
+    reliability, minutes = _extrapolate(np.array([0.8]), n_blocks, 10.0)
+    assert minutes == pytest.approx(10 * 0.9 * (1 - reliability) / (reliability * 0.1))
