@@ -121,6 +121,10 @@ def without_words(code):
         elif isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.FunctionDef):
+            given = node.args  # Cosmic Ray takes the star among them for an operator
+            given.args = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+            given.defaults = [*given.defaults, *filter(None, given.kw_defaults)]
+            given.posonlyargs, given.kwonlyargs, given.kw_defaults = [], [], []
             node.returns = None
             node.decorator_list = [one for one in node.decorator_list if ast.unparse(one) != "overload"]
         elif isinstance(node, ast.ClassDef):
@@ -155,8 +159,7 @@ def changed(code, name, occurrence):
         return None
     pairs = zip(code.splitlines(), new.splitlines(), strict=False)
     line = next(number for number, (old, now) in enumerate(pairs, 1) if old != now)
-    is_of_signature = code.splitlines()[line - 1].strip() == "*,"  # which Cosmic Ray takes for an operator
-    return None if is_of_signature or line in lines_of_amounts(code) else (new, line)
+    return None if line in lines_of_amounts(code) else (new, line)
 
 
 class Tester:

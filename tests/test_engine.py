@@ -173,6 +173,11 @@ def test_spikes_at_the_edges_of_frames_are_the_same_in_parts(rate_hz):
     delays = np.array([0, 3, 50]) / rate_hz
     for begin, end in ((0, 50), (0, 20), (20, 50), (13, 14)):
         spikes = align(clock, [train], delays, "floor", begin, end)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(alignment, "HAS_NUMBA", False)
+            plain = align(clock, [train], delays, "floor", begin, end)
+        np.testing.assert_array_equal(spikes.sizes, plain.sizes)
+        assert [plain.row(row).tolist() for row in range(4)] == [spikes.row(row).tolist() for row in range(4)]
         for row, delay_s in enumerate(delays):
             shown = clock.frames_at(train, delay_s)
             np.testing.assert_array_equal(spikes.row(row), shown[(shown >= begin) & (shown < end)] - begin)

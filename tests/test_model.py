@@ -114,6 +114,15 @@ def test_graded_and_packed_movies_and_contracts_give_the_same():
     np.testing.assert_allclose(other.predicted, packed.predicted, rtol=1e-6)
 
 
+def test_spikes_outside_the_movie_are_no_spikes_of_its_frames(predicted):
+    frames, _, counts, result = predicted
+    clock, train = FrameClock.regular(RATE_HZ, len(frames), 1.0), spikes(counts)
+    with_others = np.concatenate([[0.1, 0.2], train, [clock.ends_s[-1] + 0.5]])
+    (found,) = predict_held_out(frames, clock, [with_others], DELAYS, BLOCK_UM)
+    assert found.observed.sum() == result.observed.sum() == np.sum(counts[np.isfinite(result.predicted)])
+    np.testing.assert_allclose(found.predicted, result.predicted)
+
+
 def test_neurons_do_not_depend_on_each_other():
     frames, clock = stimulus(3000)
     train = spikes(known_counts(frames, rate_hz=60)[1])

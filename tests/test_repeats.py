@@ -51,8 +51,9 @@ def test_trials_have_at_least_thirty_frames(shape):
 
 
 @pytest.mark.parametrize("level", [-1, 1])
-def test_a_grey_screen_makes_no_trial_longer(level):
-    frozen, grey = noise(20, 29, (8, 8)), np.full((40, 8, 8), level)
+@pytest.mark.parametrize("contrast", [1, 0.3], ids=["two levels", "graded"])
+def test_a_grey_screen_makes_no_trial_longer(level, contrast):
+    frozen, grey = contrast * noise(20, 29, (8, 8)), np.full((40, 8, 8), level)
     assert starts_of(np.concatenate([frozen, grey, noise(21, 60, (8, 8)), frozen, grey])) == []
 
 

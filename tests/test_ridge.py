@@ -194,7 +194,10 @@ def test_silence_is_nan_and_blocks_can_be_chosen():
     train = spikes_of(rng.poisson(0.3, 400))
     chosen = np.zeros((4, 4), bool)
     chosen[1:3, 2] = True
-    found = ridge_strf(frames, clock, [np.empty(0), train, train[:3]], DELAYS, blocks=chosen, min_spikes=4)
+    found = ridge_strf(
+        frames, clock, [np.empty(0), train, train[:3], train[20:24]], DELAYS, blocks=chosen, min_spikes=4
+    )
+    assert np.isfinite(found.values[3][:, chosen]).all()
     alone = ridge_strf(frames[:, 1:3, 2:3], clock, [train], DELAYS)
     np.testing.assert_allclose(found.values[1][:, chosen], alone.values[0].reshape(4, 2))
     assert np.isnan(found.values[1][:, ~chosen]).all()

@@ -18,7 +18,7 @@ def trains_of(rng, frames, lag=2):
     return [(np.repeat(np.arange(len(frames)), each) + 0.5) / RATE_HZ for each in counts], counts
 
 
-@pytest.mark.parametrize("lags", [np.arange(4), np.array([-1, 0, 2])], ids=str)
+@pytest.mark.parametrize("lags", [np.arange(3), np.arange(4), np.array([-1, 0, 2])], ids=str)
 def test_it_solves_the_equations_of_a_separable_covariance(lags, monkeypatch):
     monkeypatch.setattr(ridge, "MAX_SIZE", 25)
     monkeypatch.setattr(ridge_separable, "_CHUNK_VALUES", 300)  # several pieces

@@ -178,6 +178,8 @@ def test_shifts_keep_away_from_0_on_both_sides_and_are_all_taken_where_they_are_
     )
     assert null.shifts.tolist() == [list(range(26, 75))]
     assert null.n_shifts == 49
+    usual = circular_shift_null(frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0)
+    assert usual.shifts.tolist() == [list(range(21, 80))]  # half a second less on both sides
     none = circular_shift_null(frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0, margin_s=9.0)
     assert none.n_shifts == 0
     judged = judge_significance(spike_triggered_average(frames, clock, [[1.0, 5.0]], delays), none, 0.1)

@@ -3,7 +3,7 @@ import pytest
 
 from dj_neuron.errors import AlignmentError
 from dj_neuron.strf import FrameClock, data_sufficiency, spike_triggered_average
-from dj_neuron.strf.sufficiency import _extrapolate, split_halves
+from dj_neuron.strf.sufficiency import _correlations, _extrapolate, split_halves
 
 RATE_HZ = 60.0
 DELAYS = np.arange(-2, 6) / RATE_HZ
@@ -73,6 +73,13 @@ def test_stretches_have_at_least_one_frame():
     np.testing.assert_allclose(second, [0.15, 0.35, 0.55])
 
 
+def test_half_a_movie_is_at_least_a_stretch():
+    clock = FrameClock.regular(10, 60, 0)
+    assert len(split_halves(clock, [np.array([3.5])], stretch_s=3.0)[1][0]) == 1
+    with pytest.raises(AlignmentError, match=r"60 frames at 10 Hz, expected at least two stretches of 3\.1 s"):
+        split_halves(clock, [np.array([3.5])], stretch_s=3.1)
+
+
 def test_reliability_and_minutes_needed_are_those_of_other_recordings():
     n_frames = 6000
     reliability, needed, agreement = [], [], []
@@ -113,6 +120,14 @@ def test_what_cannot_be_split_is_refused():
         data_sufficiency(frames, clock, trains, DELAYS)
     with pytest.raises(AlignmentError, match="fractions are"):
         data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.0, 2.0])
+
+
+def test_maps_are_correlated_over_the_blocks_that_both_know():
+    a, b = np.random.default_rng(5).normal(size=(2, 3, 40))
+    a[0, :7], b[0, 30:], b[1, ::3] = np.nan, np.nan, np.inf
+    known = np.isfinite(a) & np.isfinite(b)
+    expected = [np.corrcoef(a[i, known[i]], b[i, known[i]])[0, 1] for i in range(3)]
+    np.testing.assert_allclose(_correlations(a, b), expected)
 
 
 def test_a_correlation_of_less_than_2_33_standard_errors_promises_nothing():

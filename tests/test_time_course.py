@@ -232,5 +232,7 @@ def test_the_same_seed_gives_the_same_errors():
 def test_bad_input_is_refused_in_words():
     with pytest.raises(ContractError, match="do not agree"):
         measure_time_course([1, 2, 3], [1, 2], [0, 1, 2])
+    with pytest.raises(ContractError, match=r"delays \(2,\) do not agree"):
+        measure_time_course([1, 2, 3], [1, 2, 3], [0, 1])
     with pytest.raises(ContractError, match="not ascending"):
         measure_time_course([1, 2, 3], [1, 1, 1], [2, 1, 0])
