@@ -303,3 +303,11 @@ def test_slopes_of_the_models_are_those_of_small_steps(shape, drawn, is_round, h
     steps = 1e-6 * np.eye(parameters.size)
     expected = [(problem.model(parameters + step) - problem.model(parameters - step)) / 2e-6 for step in steps]
     np.testing.assert_allclose(problem.slopes(parameters), np.transpose(expected), atol=1e-7, rtol=1e-5)
+
+
+def test_the_covariance_of_an_ellipse_has_its_axes():
+    covariance = FieldShape(sigma_major_um=200.0, sigma_minor_um=80.0, angle_deg=30.0).covariance_um2()
+    along, across = np.array([np.sqrt(3), 1]) / 2, np.array([-1, np.sqrt(3)]) / 2
+    assert along @ covariance @ along == pytest.approx(200**2)
+    assert across @ covariance @ across == pytest.approx(80**2)
+    assert along @ covariance @ across == pytest.approx(0, abs=1e-9)
