@@ -14,7 +14,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from dj_neuron.errors import DatabaseError
+from dj_neuron.errors import DatabaseError, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def valid_configuration(where: str = "") -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         faults = getattr(error, "errors", None)  # of pydantic
-        words = " ".join(str(error).split())
+        words = words_of(error)
         if faults is not None:
             found = faults(include_input=False, include_context=False, include_url=False)
             words = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder, resolved
-from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
+from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError, words_of
 from dj_neuron.text_file import TextFileError, read_json
 
 if TYPE_CHECKING:
@@ -330,9 +330,8 @@ def _connect(address: _Address) -> Any:
                 database__name=address.database_name,
             )
     except Exception as error:
-        reason = _reason(error)
-        if address.password and address.password in reason:
-            reason = type(error).__name__
+        is_told = address.password and address.password in str(error)
+        reason = type(error).__name__ if is_told else words_of(error)
         kind = ServerAwayError if _is_away(error) else DatabaseError
         raise kind(f"the {address} does not answer: {reason}") from error
     chosen = "loglevel" in global_config.model_fields_set
@@ -363,14 +362,9 @@ def _ensure_store(instance: Any, data_dir: Path) -> None:
         with valid_configuration(f" (the store {STORE_NAME!r})"):
             spec = instance.config.get_store_spec(STORE_NAME)
     except dj.DataJointError as error:
-        raise DatabaseError(f"the configured store {STORE_NAME!r} is not valid: {_reason(error)}") from error
+        raise DatabaseError(f"the configured store {STORE_NAME!r} is not valid: {words_of(error)}") from error
     if spec["partition_pattern"]:
         raise DatabaseError(
             f"the configured store {STORE_NAME!r} has a partition_pattern, expected none: "
             "what lies in folders above those of the schemas could be neither listed nor cleaned"
         )
-
-
-def _reason(error: BaseException) -> str:
-    """What an exception says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dj_neuron import pipeline
 from dj_neuron.copying.arrays import CopiedArrays
 from dj_neuron.copying.rows import Digest, StoredTable
-from dj_neuron.errors import DatabaseError, PipelineError, is_from_the_database
+from dj_neuron.errors import DatabaseError, PipelineError, is_from_the_database, words_of
 from dj_neuron.pipeline.locks import alone
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def copy_pipeline(source: Database, target: Database, progress: Progress | None 
         except Exception as error:
             if not (isinstance(error, OSError) or is_from_the_database(error)):
                 raise
-            reason = " ".join(str(error).split())
-            raise DatabaseError(f"nothing was copied, for {type(error).__name__} came up: {reason}") from error
+            raise DatabaseError(f"nothing was copied, for {type(error).__name__} came up: {words_of(error)}") from error
     return CopyReport(n_rows, arrays.n_copied, arrays.n_bytes)
 
 

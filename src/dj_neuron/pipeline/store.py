@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from dj_neuron._datajoint import dj
-from dj_neuron.errors import StoreError
+from dj_neuron.errors import StoreError, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -225,8 +225,7 @@ def _place(metadata: dict[str, Any]) -> str:
 
 
 def _no_answer(metadata: dict[str, Any], error: BaseException) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"the store {metadata['store']!r} cannot be used for {metadata['path']}: {reason}"
+    return f"the store {metadata['store']!r} cannot be used for {metadata['path']}: {words_of(error)}"
 
 
 def _code(error: BaseException) -> str:
