@@ -9,6 +9,7 @@ much is done at a time (ASSIGNED and FUNCTIONS below). What survives is printed,
 import argparse
 import ast
 import contextlib
+import itertools
 import math
 import os
 import random
@@ -73,12 +74,16 @@ SAME = ("core/ReplaceBinaryOperator_BitAnd_Mul", "core/ReplaceBinaryOperator_Bit
 FUNCTIONS = ("_batches", "_chunk_frames", "_from_cheapest", "_transform_length", "costs", "n_shares_of")
 
 RUN_TESTS = """
+import json
 import sys
 import warnings
+from collections import Counter
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+DURATIONS = Path("durations.json")
 for name in [name for name in sys.modules if name.partition(".")[0] == "dj_neuron"]:
     del sys.modules[name]
 sys.path.insert(0, "src")
@@ -86,6 +91,19 @@ warnings.resetwarnings()
 
 
 class OnlyWhether:
+    def __init__(self):
+        self.took_s = Counter(json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {})
+
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=lambda item: self.took_s[item.nodeid])  # the quickest first
+
+    def pytest_runtest_logreport(self, report):
+        self.took_s[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self, exitstatus):
+        if exitstatus == 0:
+            DURATIONS.write_text(json.dumps({test: took_s / 2 for test, took_s in self.took_s.items()}))
+
     def pytest_configure(self):
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # the smallest example is not asked for
         quick = hypothesis.settings(hypothesis.settings.default, phases=phases, database=None)
@@ -200,11 +218,27 @@ def interval(n_found, n_all):
     return middle - half, middle + half
 
 
+def drawn(codes, chosen):
+    """Give modules, what is changed, the new code and the changed line, in an order that depends on the seed."""
+    every = [(module, *mutant) for module, code in codes.items() for mutant in mutants(module, code)]
+    random.Random(chosen.seed).shuffle(every)  # noqa: S311 - draws a sample
+    print(f"{len(every)} changes in {len(codes)} modules", flush=True)
+    per_line = Counter()
+    for module, name, occurrence in every:
+        made = changed(codes[module], name, occurrence)
+        if made is not None:
+            new, line = made
+            per_line[module, line] += 1
+            if not chosen.per_line or per_line[module, line] <= chosen.per_line:
+                yield module, name.removeprefix("core/"), new, line
+
+
 def main():
     """Draw, change, test, and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--per-line", type=int, help="No more than so many changes of a line.")
     parser.add_argument("--modules", nargs="*", help="Only these, such as frame_clock.")
     parser.add_argument(
         "--quick", action="store_true", help="Run the tests of the module only, not those of the whole."
@@ -213,10 +247,7 @@ def main():
     codes = {path.stem: path.read_text() for path in sorted((ROOT / NUMERICS).glob("*.py"))}
     if chosen.modules:
         codes = {name: codes[name] for name in chosen.modules}
-    every = [(module, *mutant) for module, code in codes.items() for mutant in mutants(module, code)]
-    random.Random(chosen.seed).shuffle(every)  # noqa: S311 - draws a sample
-    print(f"{len(every)} changes in {len(codes)} modules", flush=True)
-    outcomes, survivors = Counter(), []
+    outcomes = Counter()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _, python = stack.enter_context(serving(folder, ROOT / ".venv/bin/python"))
@@ -225,13 +256,7 @@ def main():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
         usual_s = {}
-        for module, name, occurrence in every:
-            if sum(outcomes.values()) == chosen.sample:
-                break
-            made = changed(codes[module], name, occurrence)
-            if made is None:
-                continue
-            new, line = made
+        for module, name, new, line in itertools.islice(drawn(codes, chosen), chosen.sample):
             tests, path = TESTS.get(module, (module,)), folder / NUMERICS / f"{module}.py"
             without = (OF_COMPANY,) if module in COMPILED_ELSEWHERE else (OF_COMPANY, OF_VECTORS)
             if module not in usual_s:
@@ -240,16 +265,16 @@ def main():
                     sys.exit(f"the tests of {module} fail without any change")
                 usual_s[module] = time.monotonic() - started
             change(path, new)
+            started = time.monotonic()
             outcome = run_tests(tests, 30 + 3 * usual_s[module], without)
             if outcome == "passed" and not chosen.quick:
                 outcome = run_tests(LAST_OF_COVARIANCE if "covariance" in tests else LAST, 1800)
             change(path, codes[module])
             outcomes[outcome] += 1
-            print(".", end="", flush=True)
+            took_s = time.monotonic() - started
+            print(f"{sum(outcomes.values())} {module}.py:{line} {name} {outcome} {took_s:.0f} s", flush=True)
             if outcome == "passed":
-                now = new.splitlines()[line - 1].strip()
-                survivors.append(f"{module}.py:{line} {name.removeprefix('core/')}\n    {now}")
-                print(f"\n{sum(outcomes.values())}: {survivors[-1]}", flush=True)
+                print(f"    {new.splitlines()[line - 1].strip()}", flush=True)
     n_all = sum(outcomes.values())
     n_found = n_all - outcomes["passed"]
     low, high = interval(n_found, n_all)

@@ -35,6 +35,7 @@ from dj_neuron.embedded import EmbeddedServer
 from dj_neuron.pipeline import SCHEMA_MODULES, activate, table_classes
 from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, remove
 from dj_neuron.simulate import load_layout, write_simulation
+from dj_neuron.strf._threads import use_threads
 
 # the first example of a test may compile the numerics
 hypothesis.settings.register_profile("dj_neuron", deadline=None)
@@ -55,6 +56,14 @@ LONGEST = (
 def pytest_collection_modifyitems(items):
     order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture(scope="module")
+def three_threads():
+    """Share the numerics out to three threads, however many cores there are: with one, faults of sharing hide."""
+    use_threads(3)
+    yield
+    use_threads(None)
 
 
 def pytest_collection_finish():

@@ -22,6 +22,8 @@ from dj_neuron.strf import (
 )
 from dj_neuron.strf.alignment import PADDING, AlignedSpikes, align
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 
 def aligned(rows, n_frames):
     """Rows of frames in the form that alignment gives."""

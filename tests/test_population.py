@@ -50,9 +50,9 @@ def test_random_points_have_the_index_of_the_textbook():
 
 
 @settings(max_examples=30)
-@given(st.integers(3, 25), st.integers(0, 10**6))
-def test_nearest_distances_agree_with_a_naive_loop(n_fields, seed):
-    centres = np.random.default_rng(seed).random((n_fields, 2)) * SCREEN_UM
+@given(st.integers(3, 25), st.integers(0, 10**6), st.sampled_from([1.0, 1e-4]))
+def test_nearest_distances_agree_with_a_naive_loop_at_any_scale(n_fields, seed, scale):
+    centres = np.random.default_rng(seed).random((n_fields, 2)) * SCREEN_UM * scale
     mosaic = on_mosaic(centres, n_random=1)
     naive = [min(np.hypot(*(a - b)) for j, b in enumerate(centres) if j != i) for i, a in enumerate(centres)]
     np.testing.assert_allclose(mosaic.nearest_um, naive)

@@ -83,6 +83,15 @@ def test_the_map_is_positive_at_the_centre_and_the_course_has_the_sign(polarity,
     assert np.abs(result.time_course[4:]).max() == pytest.approx(1)
 
 
+def test_the_centre_is_positive_even_if_the_surround_outweighs_it():
+    of_space = field(sigma_um=100) - 0.1 * field(sigma_um=400)
+    assert of_space.sum() < 0
+    values = 0.3 * COURSE[:, None, None] * of_space
+    result = separate(*noisy(values, np.random.default_rng(4)), DELAYS, np.ones(of_space.shape, bool), n_bootstrap=0)
+    assert result.spatial_map[10, 10:12].min() > 0.1
+    assert result.time_course[8] > 0.8
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_inverting_contrast_inverts_the_course_and_nothing_else(seed):
@@ -134,6 +143,11 @@ def test_the_first_singular_value_of_noise_stays_below_its_edge_in_19_of_20_matr
     assert binomtest(n_below, 600, 0.95).pvalue > 0.01
 
 
+def test_the_edge_of_noise_is_johnstones():
+    # for 257 by 256 both roots are 16: (16 + 16)^2, and 0.98 deviations of (16 + 16) (1/16 + 1/16)^(1/3) = 16
+    assert noise_edge(257, 256) ** 2 == pytest.approx(1024 + 0.98 * 16)
+
+
 @pytest.mark.parametrize("sigma_um", 60 * 2 ** np.arange(0.5, 2.1, 0.25))
 def test_the_scale_of_a_field_is_found_to_a_quarter_of_an_octave(sigma_um):
     clean = product(shape=(40, 40), centre_um=(1600, 1200), sigma_um=sigma_um, height=3)
@@ -173,6 +187,14 @@ def test_p_is_uniform_for_separable_fields_and_small_for_others():
     assert binomtest(int(np.sum(p <= 0.5)), p.size, 0.5).pvalue > 0.01
     inseparable = separate(*noisy(two_components(1), rng), DELAYS, region, n_bootstrap=99)
     assert inseparable.p_inseparable == pytest.approx(0.01)
+
+
+def test_unless_told_199_fields_are_simulated_with_seed_0():
+    values, error = noisy(product(), np.random.default_rng(10))
+    what = (values, error, DELAYS, field(sigma_um=150) > 0.1)
+    found = separate(*what).p_inseparable
+    assert found == separate(*what, n_bootstrap=199, seed=0).p_inseparable
+    assert {separate(*what, n_bootstrap=199, seed=seed).p_inseparable for seed in range(1, 6)} != {found}
 
 
 def test_missing_delays_and_blocks_are_passed_over():

@@ -12,6 +12,7 @@ from dj_neuron.strf._null_kernel import TILE_BLOCKS, _bound, _may_reach, _write_
 from dj_neuron.strf._vectors import N_WORDS
 from dj_neuron.strf.significance import false_discovery_rate
 
+pytestmark = pytest.mark.usefixtures("three_threads")
 RATE_HZ = 60.0
 
 

@@ -14,6 +14,7 @@ from dj_neuron.strf import (
     spike_triggered_average,
 )
 
+pytestmark = pytest.mark.usefixtures("three_threads")
 RATE_HZ = 60.0
 DELAYS = np.arange(-2, 8) / RATE_HZ
 
@@ -88,6 +89,15 @@ def test_no_history_reaches_across_a_join_or_a_gap():
         null = circular_shift_null(*what, neuron_numbers=range(4), seed=1, n_shifts=5, margin_s=0.1)
         smoothed = smoothed_shift_null(*what, (8.0, 8.0), null)
         assert np.isnan(smoothed.observed).tolist() == [True, True, False, False]
+
+
+def test_a_history_of_long_frames_is_none():
+    edges = np.concatenate([np.arange(30), 30 + 4 * np.arange(6), 55 + np.arange(30)]) / 10
+    frames = np.random.default_rng(0).normal(size=(65, 1, 1))
+    # four frames of history, two of which last as long as four, four frames after these
+    what = (frames, FrameClock.from_edges(edges), [[2.95], [4.35], [6.35]], np.arange(4) / 10)
+    null = circular_shift_null(*what, neuron_numbers=range(3), seed=1, n_shifts=5, margin_s=0.1)
+    assert np.isnan(smoothed_shift_null(*what, (8.0, 8.0), null).observed).tolist() == [False, True, False]
 
 
 def broad_field_trains(rng, frames, n_trains, strength):

@@ -94,6 +94,17 @@ def test_a_surround_is_found_and_the_centre_stays(surround):
     assert fit.gaussian.shape.sigma_major_um < 130
 
 
+@pytest.mark.parametrize(("error", "reason"), [(0.31, ""), (0.32, "size is not determined")])
+def test_a_size_is_given_while_its_error_is_below_half_of_it(error, reason):
+    x = dense_axis(6, 30.0)
+    bars = np.exp(-((x - 90) ** 2) / (2 * 80**2)).reshape(1, 6, SUBSAMPLES).mean(axis=2)
+    fit = fitted(bars, error, (30.0, 30.0))
+    size = fit.gaussian.shape
+    assert size.sigma_major_um_se / size.sigma_major_um == pytest.approx(1.595 * error, rel=0.01)  # 0.494 and 0.510
+    assert fit.reason == reason
+    assert np.isnan(fit.sigma_major_um) == bool(reason)
+
+
 def test_errors_are_those_that_noise_makes():
     rng, known, block_um = np.random.default_rng(2), truth(), (70.0, 70.0)
     clean = block_means((20, 24), block_um, known)

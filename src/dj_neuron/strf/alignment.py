@@ -82,6 +82,7 @@ def align(
     The rule is :meth:`FrameClock.frames_at`. A compiled form of its floor rule is used where numba is installed.
     """
     end = clock.n_frames if end is None else end
+    n_frames = end - begin
     if HAS_NUMBA and frame_rule == "floor":
         return _align_compiled(clock, trains, delays_s, begin, end)
     rows, outcomes, squares = [], [], []
@@ -93,13 +94,13 @@ def align(
             rows.append(used)
             outcomes.append([used.size, *without])
             squares.append(np.square(np.bincount(used)).sum())
-    first, frames = _room([row.size for row in rows], end - begin)
+    first, frames = _room([row.size for row in rows], n_frames)
     for start, row in zip(first, rows, strict=False):
         frames[start : start + row.size] = row
-        frames[start + row.size : start + _padded(row.size)] = end - begin
+        frames[start + row.size : start + _padded(row.size)] = n_frames
     shape = (len(trains), delays_s.size)
     outcomes_3d = np.array(outcomes, np.int64).reshape(*shape, 4)
-    return _aligned(first, frames, outcomes_3d, np.array(squares, np.int64).reshape(shape), end - begin)
+    return _aligned(first, frames, outcomes_3d, np.array(squares, np.int64).reshape(shape), n_frames)
 
 
 def _align_compiled(
@@ -107,12 +108,13 @@ def _align_compiled(
 ) -> AlignedSpikes:
     from dj_neuron.strf._align_kernel import align_rows  # noqa: PLC0415 - numba takes a second to import
 
+    n_frames = end - begin
     tolerances_s = clock.tolerances_s(trains, delays_s)
     from_s = clock.starts_s[begin] + delays_s - 2 * tolerances_s
     to_s = clock.ends_s[end - 1] + delays_s + 2 * tolerances_s
     edges_s = np.stack((from_s, to_s), axis=1)
     at_most = [np.diff(np.searchsorted(train, edges), axis=0) for train, edges in zip(trains, edges_s, strict=True)]
-    first, frames = _room(np.ravel(at_most).astype(np.int64), end - begin)
+    first, frames = _room(np.ravel(at_most).astype(np.int64), n_frames)
     shape = (len(trains), delays_s.size)
     outcomes, squares = np.empty((*shape, 4), np.int64), np.empty(shape, np.int64)
     on_all_cores(
@@ -135,7 +137,7 @@ def _align_compiled(
         squares,
         PADDING,
     )
-    return _aligned(first, frames, outcomes, squares, end - begin)
+    return _aligned(first, frames, outcomes, squares, n_frames)
 
 
 def _room(at_most: ArrayLike, n_frames: int) -> tuple[Ints, NDArray[np.uint32]]:
