@@ -151,6 +151,7 @@ def test_takes_movies_contracts_and_arrays_alike():
         ({"spike_trains": [[np.nan]]}, "finite seconds"),
         ({"spike_trains": np.array([0.1, 0.2])}, r"spike train 0 has shape \(\)"),
         ({"delays_s": [np.inf]}, "finite seconds"),
+        ({"delays_s": [[0.0, 0.1]]}, "finite seconds"),
     ],
 )
 def test_bad_input_is_refused_in_words(changes, words):

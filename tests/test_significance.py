@@ -287,6 +287,8 @@ def test_a_null_of_something_else_is_refused():
     null = circular_shift_null(frames, clock, train, delays, neuron_numbers=[0], seed=0)
     with pytest.raises(ContractError, match=r"peaks of \|z\| = \d\.\d{3} \(1 neurons\), but the null was made for"):
         judge_significance(spike_triggered_average(frames, clock, train, [0.3]), null, 1 / RATE_HZ)
+    with pytest.raises(ContractError, match=r"\(2 neurons\), but the null was made for .* \(1 neurons\)"):
+        judge_significance(spike_triggered_average(frames, clock, 2 * train, delays), null, 1 / RATE_HZ)
     with pytest.raises(ContractError, match="alpha is 5"):
         judge_significance(spike_triggered_average(frames, clock, train, delays), null, 1 / RATE_HZ, alpha=5)
     with pytest.raises(AlignmentError, match="2 neuron numbers for 1 spike trains"):
