@@ -24,8 +24,9 @@ import dj_neuron
 from dj_neuron import connection
 from dj_neuron._datajoint import dj
 from dj_neuron.cli import main
-from dj_neuron.contracts import SpikeTrain
+from dj_neuron.contracts import Movie, SpikeTrain
 from dj_neuron.contracts.plausibility import remarks_on
+from dj_neuron.errors import ContractError
 from dj_neuron.readers import available_readers, read_sessions
 
 CASES = {
@@ -369,6 +370,89 @@ def test_suspicious_input_is_taken_with_a_warning(case, pipeline, ingest, tmp_pa
     assert result.code == 0, result.err
     assert [line.strip() for line in result.out.splitlines() if line.startswith("  ")] == [warning]
     assert len(pipeline.experiment.Stimulation() & {"subject_name": case}) == len(stimulations)
+
+
+STARTS_S = 1.25 + np.arange(201) / 60
+
+
+def edges(**changed_s):
+    """Starts of 200 frames and the end of the last, of which those from frame ``f...`` on are moved by seconds."""
+    edges_s = STARTS_S.copy()
+    for frame, by_s in changed_s.items():
+        edges_s[int(frame[1:]) :] += by_s
+    return edges_s
+
+
+def noise(levels, seed=0):
+    return Movie.from_frames(np.random.default_rng(seed).choice(levels, (200, 3, 4)))
+
+
+SPIKES_S = np.sort(np.append(np.random.default_rng(1).uniform(1.3, 4.5, 58), [1.3, 4.5]))
+ON_SCREENS = {
+    "a trigger twice": (
+        {"frame_edges_s": edges(f51=0.0003 - 1 / 60)},
+        "1 of 200 frames last less than half of the usual 0.01667 s, frame 50 0.0003 s: a trigger too many",
+    ),
+    "a pause": (
+        {"frame_edges_s": edges(f51=0.5, f121=0.02)},
+        "2 of 200 frames last longer than one and a half of the usual 0.01667 s, frame 50 0.5167 s: they count as",
+    ),
+    "a pause that is said": ({"frame_edges_s": edges(f51=0.5), "gaps_s": [[STARTS_S[51], STARTS_S[51] + 0.5]]}, ""),
+    "a frame that a pause cuts short": (
+        {"frame_edges_s": edges(f51=0.5), "gaps_s": [[STARTS_S[50] + 0.001, STARTS_S[51] + 0.5]]},
+        "",
+    ),
+    "jitter": ({"frame_edges_s": STARTS_S + np.random.default_rng(2).uniform(-0.003, 0.003, 201)}, ""),
+    "a duration for the rate": ({"frame_rate_hz": 1 / 60}, "a frame rate of 0.0166667 Hz is a frame every 60 s"),
+    "milliseconds": (
+        {"frame_edges_s": 1000 * STARTS_S, "spike_trains": (SpikeTrain(1, 1000 * SPIKES_S),)},
+        "a frame rate of 0.06 Hz is a frame every 16.6667 s, which is unusual: the rate may be",
+    ),
+    "half the frame rate": (
+        {"frame_rate_hz": 30.0},
+        "all 60 spikes during the movie, from 1.25 to 7.91667 s, lie from 1.3 to 4.5 s, as if frame times",
+    ),
+    "levels that are no contrast": (
+        {"movie": noise([0, 255])},
+        "contrast is from 0 to 255, .*: some of it beyond these",
+    ),
+    "black and white of another movie": (
+        {"movie": noise([0, 1]).as_contrast(0, 255)},
+        "contrast is from -1 to -0.992157, .*: nothing brighter than grey",
+    ),
+    "images from 0 to 1": (
+        {"movie": noise(np.linspace(0, 1, 9)).as_contrast()},
+        "contrast is from 0 to 1, .*: nothing darker than grey",
+    ),
+    "contrast of floats": ({"movie": noise(np.linspace(-1, 1, 9, dtype=np.float32)).as_contrast()}, ""),
+    "single precision late in a recording": (
+        {"frame_edges_s": np.float32(1e5 + edges()), "spike_trains": (SpikeTrain(1, 1e5 + SPIKES_S),)},
+        "frame times are of single precision, which tells no less than 7.81 ms apart at 100005 s",
+    ),
+    "half precision": (
+        {"onset_s": 9.3, "spike_trains": (SpikeTrain(1, np.unique(np.float16(8 + SPIKES_S))),)},
+        "spike times are of half precision, which tells no less than 7.81 ms apart at 12.5 s, where a frame lasts 16.7",
+    ),
+    "single precision early in a recording": ({"frame_edges_s": np.float32(edges())}, ""),
+}
+
+
+@pytest.mark.parametrize("case", ON_SCREENS)
+def test_frames_that_are_hardly_so_are_taken_with_a_warning(case, make_session):
+    changes, warning = ON_SCREENS[case]
+    found = remarks_on(make_session({"frame_rate_hz": 60.0, "spike_trains": (SpikeTrain(1, SPIKES_S),)} | changes))
+    if warning:
+        assert re.search(f"^stimulation 1: {warning}", "\n".join(found), re.MULTILINE), found
+    else:
+        assert found == ()
+
+
+def test_frame_times_of_whole_numbers_are_no_seconds(make_session):
+    samples = {"frame_edges_s": np.floor(20_000 * STARTS_S)}
+    with pytest.raises(
+        ContractError, match=r"frame times are whole numbers \(25000, 25333, 25666, \.\.\.\), as indexes"
+    ):
+        remarks_on(make_session(samples))
 
 
 def test_nothing_is_said_of_what_is_usual(small_file):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dj_neuron.contracts import Movie, Session, SpikeLedger, SpikeTrain, Stimulation
+from dj_neuron.contracts.recording import frame_ends_s
 from dj_neuron.errors import ContractError
 
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=11)
@@ -62,7 +63,14 @@ def test_contrast_is_told_apart_beyond_single_precision():
 
 @pytest.mark.parametrize(
     ("frames", "words"),
-    [(np.ones((2, 1, 1)), "at least two levels"), (np.arange(3).reshape(3, 1, 1), "from 0 to 2, expected contrast")],
+    [
+        (np.ones((2, 1, 1)), "at least two levels"),
+        (np.arange(3).reshape(3, 1, 1), "from 0 to 2, expected contrast"),
+        (
+            np.array([0, 255], np.uint8).astype(np.int8).reshape(2, 1, 1),
+            "-1 and 0, as 0 and 255 become in signed bytes",
+        ),
+    ],
 )
 def test_contrast_is_never_guessed(frames, words):
     with pytest.raises(ContractError, match=words):
@@ -187,6 +195,12 @@ def test_neurons_of_a_session_are_those_of_all_its_stimulations():
     )
     assert both.neuron_labels == {1: "a", 2: "b"}
     assert str(both) == "WT, 2020-01-01, sample 1"
+
+
+def test_of_two_gaps_in_a_frame_the_first_ends_it():
+    gaps_s = np.array([[2.5, 3.0], [2.2, 2.4]])
+    for ordered in (gaps_s, gaps_s[::-1]):
+        np.testing.assert_array_equal(frame_ends_s(np.array([1, 2, 3.0]), ordered), [2, 2.2])
 
 
 def test_frame_times_decide_rate_and_onset():

@@ -225,6 +225,11 @@ class Movie:
         if self.levels is not None:
             if lowest == highest:
                 raise ContractError(f"every block of the movie is {lowest:g}, expected at least two levels")
+            if (lowest, highest) == (-1, 0):
+                raise ContractError(
+                    "the levels of the movie are -1 and 0, as 0 and 255 become in signed bytes, expected the values of "
+                    "black and white"
+                )
             return lowest, highest
         if lowest < -1 or highest > 1:
             raise ContractError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.plausible_screen import check_frame_times, remarks_on_screen
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _FEW, _MOST = 0.02, 0.9
 _MANY_TWICE = 0.05  # of a neuron's spikes
 _FAR = 1.5  # times the rate of the nearest neighbour
 _FASTEST_HZ = 500.0
-_LARGEST_RETINA_UM = 50_000.0
+_LEAST_SPAN = 0.6  # of the movie, from the first spike of all neurons to the last
+_COARSEST = 0.25  # of a frame
 _N_NAMED = 5
 
 
@@ -41,7 +43,7 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
     Raises
     ------
     ContractError
-        If spikes cannot be seconds, or a neuron has many of its spikes twice.
+        If spikes or frame times cannot be seconds, or a neuron has many of its spikes twice.
 
     Notes
     -----
@@ -56,12 +58,15 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
     for place, stimulation in enumerate(session.stimulations):
         where = f"stimulation {stimulation.stimulation_number}"
         _check_units(stimulation, where)
+        check_frame_times(stimulation, where)
         found = [
             *_on_spikes_twice(stimulation, where),
             _on_spikes_outside(stimulation),
+            _on_span(stimulation),
+            *_on_precision(stimulation),
             _on_rate(stimulation, [*rates_hz[:place], *rates_hz[place + 1 :], *others_hz]),
             _on_firing(stimulation),
-            _on_sizes(stimulation),
+            *remarks_on_screen(stimulation),
         ]
         remarks += [f"{where}: {remark}" for remark in found if remark]
     return tuple(remarks)
@@ -128,6 +133,38 @@ def _on_spikes_outside(stimulation: Stimulation) -> str:
     return f"{n_outside} of {times_s.size} spikes of {who} lie outside the movie, {_movie_text(stimulation)}{guess}"
 
 
+def _on_span(stimulation: Stimulation) -> str:
+    times_s = np.concatenate([np.empty(0), *(train.times_s for train in stimulation.spike_trains)])
+    within_s = times_s[(times_s >= stimulation.onset_s) & (times_s < stimulation.end_s)]
+    if within_s.size < _ENOUGH:
+        return ""
+    first_s, last_s = float(within_s.min()), float(within_s.max())
+    if last_s - first_s >= _LEAST_SPAN * (stimulation.end_s - stimulation.onset_s):
+        return ""
+    return (
+        f"all {within_s.size} spikes during the movie, {_movie_text(stimulation)}, lie from {first_s:g} to "
+        f"{last_s:g} s, as if frame times or the frame rate were wrong"
+    )
+
+
+def _on_precision(stimulation: Stimulation) -> list[str]:
+    edges_s = stimulation.frame_edges_s
+    spikes_s = np.concatenate([np.empty(0), *(train.times_s for train in stimulation.spike_trains)])
+    remarks = []
+    for name, times_s in (("spike times", spikes_s), ("frame times", np.empty(0) if edges_s is None else edges_s)):
+        for precision, kind in (("half", np.float16), ("single", np.float32)):
+            with np.errstate(over="ignore"):
+                is_so = times_s.size >= _ENOUGH and bool((times_s.astype(kind) == times_s).all())
+            step_s = float(np.spacing(kind(np.abs(times_s).max()))) if is_so else 0.0
+            if step_s > _COARSEST / stimulation.frame_rate_hz:
+                remarks.append(
+                    f"{name} are of {precision} precision, which tells no less than {1000 * step_s:.3g} ms apart at "
+                    f"{times_s.max():.6g} s, where a frame lasts {1000 / stimulation.frame_rate_hz:.3g} ms"
+                )
+                break
+    return remarks
+
+
 def _named(trains: list[SpikeTrain]) -> str:
     more = f" and {len(trains) - _N_NAMED} more" if len(trains) > _N_NAMED else ""
     numbers = ", ".join(str(train.neuron_id) for train in trains[:_N_NAMED])
@@ -150,13 +187,3 @@ def _on_firing(stimulation: Stimulation) -> str:
             rate_hz = n_within / duration_s
             return f"neuron {train.neuron_id} fires {rate_hz:.0f} spikes per second, more than one neuron can"
     return ""
-
-
-def _on_sizes(stimulation: Stimulation) -> str:
-    width_um, height_um = (n_px * stimulation.pixel_size_um for n_px in stimulation.movie.screen_size_px)
-    if max(width_um, height_um) <= _LARGEST_RETINA_UM:
-        return ""
-    return (
-        f"the screen is {width_um / 1000:g} x {height_um / 1000:g} mm on the retina, larger than any: pixels of "
-        f"{stimulation.pixel_size_um:g} um may be those of the monitor"
-    )

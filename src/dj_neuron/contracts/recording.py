@@ -281,7 +281,7 @@ def frame_ends_s(edges_s: Floats, gaps_s: Floats) -> Floats:
                 f"a gap from {begin_s:g} to {finish_s:g} s does not lie between the start of a frame and the start "
                 "of the next, expected one that does"
             )
-        ends_s[frame] = begin_s
+        ends_s[frame] = min(ends_s[frame], begin_s)  # of two gaps in a frame the first
     return ends_s
 
 
