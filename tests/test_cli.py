@@ -317,6 +317,16 @@ def test_simulate_says_what_it_wrote(run, folder):
     assert (folder / paths[0]).stat().st_size > 1e6
 
 
+@pytest.mark.parametrize("name", ["one.pkl", "two.pkl.truth.json"])
+def test_simulate_replaces_nothing_unless_told(run, folder, name):
+    (folder / name).write_text("recorded in 2008")
+    result = run("simulate", name.removesuffix(".truth.json"), "--layout", "small", options=[], exit_code=2)
+    assert result.stderr == f"Error: {name} exists already, expected new files, or to be told to replace them\n"
+    assert [path.read_text() for path in folder.glob(f"{name[:3]}*")] == ["recorded in 2008"]
+    run("simulate", name.removesuffix(".truth.json"), "--layout", "small", "--force", options=[])
+    assert "recorded" not in (folder / name).read_bytes()[:99].decode("latin-1")
+
+
 def test_demo_finds_what_it_simulated(run, folder, tmp_path):
     options = ["--data-dir", str(tmp_path)]
     first = run("demo", "--layout", "small", options=options)

@@ -175,7 +175,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pickle, "dump", fail)
     with pytest.raises(ExportError, match=r"data.pkl cannot be written: disk full"):
-        write_simulation(target, "small")
+        write_simulation(target, "small", force=True)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(ExportError, match="is a pipe or a device"):

@@ -32,7 +32,7 @@ folder = Path("mosaic-tutorial").resolve()
 folder.mkdir(exist_ok=True)
 
 # %%
-file, truth = write_simulation(folder / "recording.pkl", "small")
+file, truth = write_simulation(folder / "recording.pkl", "small", force=True)
 file.name
 
 # %% [markdown]

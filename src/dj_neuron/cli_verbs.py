@@ -154,11 +154,12 @@ and with a recording of your own, in a data folder of its own:
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same spikes."
 )
-def simulate(file: Path, layout: str, seed: int) -> None:
+@click.option("--force", is_flag=True, help="Replace FILE and its receptive fields.")
+def simulate(file: Path, layout: str, seed: int, force: bool) -> None:
     """Write a ret-1 file of simulated neurons, and their receptive fields beside it."""
     from dj_neuron.simulate import write_simulation
 
-    for path in write_simulation(file, layout, seed, progress=_say):
+    for path in write_simulation(file, layout, seed, progress=_say, force=force):
         click.echo(path)
 
 

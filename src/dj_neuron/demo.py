@@ -95,7 +95,7 @@ def run(
     _start_from(pipeline, file.name, say)
 
     say(f"1/5  simulating a recording in the layout of {layout}: {file}")
-    _, truth_file = write_simulation(file, layout, seed)
+    _, truth_file = write_simulation(file, layout, seed, force=True)
     say("2/5  ingesting it")
     try:
         pipeline.ingest(file)

@@ -23,7 +23,7 @@ from dj_neuron.errors import ContractError, ReadError
 from dj_neuron.layout import checked_sessions
 from dj_neuron.text_file import TextFileError, read_json
 from dj_neuron.white_noise import ret1_movie, ret1_stream
-from dj_neuron.whole import refuse_other_than_file, whole_file
+from dj_neuron.whole import refuse_other_than_file, refuse_to_replace, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -238,16 +238,23 @@ def truth_path(path: Path) -> Path:
 
 
 def write_simulation(
-    path: Path, layout: str | Path = "ret1", seed: int = 1, progress: Callable[[str], None] | None = None
+    path: Path,
+    layout: str | Path = "ret1",
+    seed: int = 1,
+    progress: Callable[[str], None] | None = None,
+    *,
+    force: bool = False,
 ) -> tuple[Path, Path]:
     """Write a file in the form of ``ret1_data.pkl`` and, beside it, the receptive fields it was made from.
 
     Parameters
     ----------
     path : Path
-        Replaced if it is a file; complete or not there at all.
+        Complete or not there at all.
     progress : callable, optional
         Called with one line per session.
+    force : bool
+        Whether files that are there are replaced.
 
     Returns
     -------
@@ -259,9 +266,11 @@ def write_simulation(
     ReadError
         If the layout is not one.
     ExportError
-        If something other than a file is at `path`, or it cannot be written.
+        If one of the files is there already, something other than a file is, or it cannot be written.
     """
     refuse_other_than_file(path)
+    if not force:
+        refuse_to_replace(path, truth_path(path))
     entries, truths = [], []
     for session, neurons in simulate(layout, seed):
         if progress:

@@ -33,6 +33,16 @@ def refuse_other_than_file(path: Path) -> None:
         raise ExportError(f"{path} is a pipe or a device, expected the name of a file")
 
 
+def refuse_to_replace(*paths: Path) -> None:
+    """Raise ExportError if one of `paths` is there."""
+    there = [str(path) for path in paths if path.exists()]
+    if there:
+        raise ExportError(
+            f"{' and '.join(there)} exist{'' if len(there) > 1 else 's'} already, "
+            "expected new files, or to be told to replace them"
+        )
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path for a file that takes the place of `path`, and of what is there, when the block ends well.
