@@ -15,7 +15,7 @@ from dj_neuron.computing import DelayRange
 from dj_neuron.contracts import Movie
 from dj_neuron.copying import copy_pipeline
 from dj_neuron.database import open_database
-from dj_neuron.errors import DatabaseError, PipelineError
+from dj_neuron.errors import DatabaseError, PipelineError, StoreError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, drop, table_classes
 
@@ -83,7 +83,8 @@ def plain(value):
 
 
 def arrays_in(folder, prefix):
-    return [path for path in (folder / "store").rglob("*") if path.is_file() and prefix in str(path)]
+    files = (path for path in (folder / "store").rglob(f"*{prefix}*/**/*") if path.is_file())
+    return [*files, *(folder / "store").rglob(f"{prefix}.copying")]
 
 
 @pytest.mark.parametrize(("kind", "other"), EVERY_WAY)
@@ -196,21 +197,76 @@ with open_database(*ends[0]) as source, open_database(*ends[1]) as target:
     assert len(arrays_in(here[0], here[2])) == 5
 
 
+@pytest.mark.parametrize("kind", ["embedded", "postgresql", "mysql"])
+def test_who_ingests_into_the_target_of_a_copy_waits_and_loses_nothing(where, make_session, kind, small_file):
+    there, here = where("embedded", "a"), where(kind, "b")
+    fill_quickly(there, make_session)
+    connect(*here).close()
+    script = """
+import sys
+import dj_neuron
+with dj_neuron.connect(sys.argv[1], config_file=sys.argv[2], prefix=sys.argv[3]) as pipeline:
+    print("connected", flush=True)
+    pipeline.ingest(sys.argv[4], progress=lambda report: print(report, flush=True))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script, *map(str, (*here, small_file))]
+    others = []
+
+    def meanwhile(table, n_done, n_rows):
+        if table == "Movie":
+            others.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            assert others[0].stdout.readline() == "connected\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                others[0].wait(4)
+        if table == "StrfEstimation":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy(there, here, meanwhile)
+    said, _ = others[0].communicate(timeout=60)
+    assert (others[0].returncode, said.count(": new; ")) == (0, 3)
+    with connect(*here) as pipeline:
+        found = pipeline.inventory()
+        assert (found.n_objects, found.orphans, found.faults) == (3, (), ())
+
+
 def test_two_databases_never_share_an_array(where, make_session, postgresql_config):
     there = where("embedded", "a")
     fill_quickly(there, make_session)
     folder, _, prefix = there
-    with open_database(folder, postgresql_config, prefix) as target:
-        try:
-            with (
-                open_database(*there) as source,
-                pytest.raises(PipelineError, match=r"holds arrays of the prefix '.*_a' already: choose another data"),
-            ):
-                copy_pipeline(source, target)
-            assert len(arrays_in(folder, prefix)) == 5
-        finally:
+    beside = (folder, postgresql_config, prefix)
+    try:
+        with open_database(*there) as source, open_database(*beside) as target, refused_for_another():
+            copy_pipeline(source, target)
+        for attempt in (
+            lambda pipeline: pipeline.ingest_sessions([make_session({})]),
+            lambda pipeline: pipeline.compute(0.1),
+            lambda pipeline: pipeline.work(),
+            lambda pipeline: pipeline.inventory(),
+            lambda pipeline: pipeline.clean(older_than_s=0, delete=True),
+            lambda pipeline: pipeline.clear(),
+        ):
+            with connect(*beside) as pipeline, refused_for_another():
+                attempt(pipeline)
+        with connect(*beside):
+            assert sum(len(table()) for table in table_classes()) == 0
+        with connect(*there) as pipeline:
+            assert (pipeline.inventory().n_objects, pipeline.inventory().faults) == (5, ())
+            pipeline.clear()
+        with connect(*beside) as pipeline:  # now it is free
+            pipeline.ingest_sessions([make_session({})])
+        with connect(*there) as pipeline, refused_for_another():
+            pipeline.ingest_sessions([make_session({})])
+        with connect(*beside) as pipeline:
+            pipeline.clear()
+    finally:
+        with open_database(*beside) as target:
             for name in reversed(SCHEMA_MODULES):
                 target.connection.query(target.connection.adapter.drop_schema_sql(f"{prefix}_{name}"))
+
+
+def refused_for_another():
+    return pytest.raises(StoreError, match=r"\.pipeline says that the arrays there belong to another database, which")
 
 
 def test_names_that_another_database_cannot_tell_apart_fail_the_copy(where, make_session, mysql_config):

@@ -18,6 +18,7 @@ from dj_neuron.errors import DatabaseError, PipelineError, ServerAwayError, is_f
 from dj_neuron.inventory import OLD_S, Inventory, Orphan, clean, take_inventory
 from dj_neuron.jobs import Display, PatientConnection
 from dj_neuron.jobs.patience import rest
+from dj_neuron.pipeline.ownership import confirm_ownership
 from dj_neuron.strf import use_threads
 from dj_neuron.thread_connections import ThreadConnections, answers
 
@@ -122,8 +123,11 @@ class Pipeline:
         ------
         ReadError, ConflictError, ContractError
             One sentence; nothing of the file is written.
+        StoreError
+            If the store keeps arrays of another database under this prefix.
         """
         self._check_open()
+        confirm_ownership()
         return self._reported(ingest.ingest_file(Path(path), reader), progress)
 
     def check(self, path: Path | str, *, reader: str | None = None) -> None:
@@ -161,8 +165,11 @@ class Pipeline:
         ------
         ConflictError, ContractError
             One sentence; the session at fault and those after it are not written.
+        StoreError
+            As :meth:`ingest`.
         """
         self._check_open()
+        confirm_ownership()
         return self._reported(ingest.ingest(sessions), progress)
 
     def _reported(
@@ -227,6 +234,7 @@ class Pipeline:
         if estimator == "ridge" and not centre:
             raise PipelineError("ridge regression without centring was asked for, expected centre=True")
         rules = {"estimator": estimator, "frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
+        confirm_ownership()
         n_removed = computing.register(ranges, rules, replace=replace, judge=judge)
         if queue:
             return computing.ComputeReport({}, computing.n_estimations(), n_removed, ())
@@ -271,6 +279,7 @@ class Pipeline:
         with self.patiently(stop, say) as connection:
             use_threads(n_threads)
             try:
+                confirm_ownership()
                 worker = computing.worker(connection, self._database.prefix, stop=stop, report=report)
                 report(None)
                 if retry:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import StoreError
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
+from dj_neuron.pipeline.locks import ingests_held
+from dj_neuron.pipeline.ownership import confirm_ownership
 from dj_neuron.pipeline.store import N_THREADS, STORE, backend_of, damaged, folder_of, listing, read, remove, verify
 
 if TYPE_CHECKING:
@@ -24,11 +26,6 @@ if TYPE_CHECKING:
 OLD_S = 24 * 3600.0  # younger objects may belong to rows that another process is about to insert
 
 _AT_A_TIME = 1000
-_HOLD_INGESTS = {
-    # waits for sessions that are being inserted and keeps new ones waiting; whoever only reads does not notice
-    "mysql": ("SET SESSION innodb_lock_wait_timeout = 60", "SELECT COUNT(sample_number) FROM {} FOR UPDATE"),
-    "postgresql": ("SET LOCAL lock_timeout = '60s'", "LOCK TABLE {} IN SHARE MODE"),
-}
 
 
 @dataclass(frozen=True)
@@ -99,8 +96,9 @@ def take_inventory(*, is_read: bool = True, progress: Callable[[str], None] | No
     Raises
     ------
     StoreError
-        If the store cannot be reached.
+        If the store cannot be reached, or belongs to another database.
     """
+    confirm_ownership(claim=False)
     found = []
     for module in SCHEMA_MODULES.values():
         one = _of_schema(module.schema, is_read=is_read)
@@ -130,40 +128,27 @@ def clean(*, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
     Raises
     ------
     StoreError
-        If the store cannot be used, or sessions are being inserted for more than a minute.
+        If the store cannot be used, or belongs to another database.
+    DatabaseError
+        If sessions are being inserted for more than a minute.
 
     Notes
     -----
     Movies are named by their content, so an ingest may refer to an old object that was an orphan: while movies are
     cleaned, ingests wait. All other objects have names that nobody uses twice.
     """
+    confirm_ownership(claim=False)
     cleaned = []
     for module in SCHEMA_MODULES.values():
         schema = module.schema
         hold = delete and module is experiment
-        with _held_ingests(schema.connection, hold=hold):
+        with ingests_held(schema.connection) if hold else nullcontext():
             found = _of_schema(schema, is_read=False, is_held=hold).orphans
             old = [orphan for orphan in found if orphan.age_s >= older_than_s]
             if delete:
                 remove(backend_of(schema.connection._config, STORE), [orphan.path for orphan in old])
         cleaned += old
     return cleaned
-
-
-@contextmanager
-def _held_ingests(connection: Any, *, hold: bool) -> Iterator[None]:
-    if not hold:
-        yield
-        return
-    with connection.transaction:
-        try:
-            for statement in _HOLD_INGESTS[connection.adapter.backend]:
-                connection.query(statement.format(experiment.Session().full_table_name))
-        except Exception as error:
-            if "timeout" not in str(error):
-                raise
-            raise StoreError("sessions are being inserted for more than a minute: clean the store later") from error
-        yield
 
 
 def _of_schema(schema: Any, *, is_read: bool, is_held: bool = False) -> Inventory:

@@ -9,7 +9,8 @@ from dj_neuron import pipeline
 from dj_neuron.copying.arrays import CopiedArrays
 from dj_neuron.copying.rows import Digest, StoredTable
 from dj_neuron.errors import DatabaseError, PipelineError, is_from_the_database, words_of
-from dj_neuron.pipeline.locks import alone
+from dj_neuron.pipeline.locks import alone, ingests_held
+from dj_neuron.pipeline.ownership import confirm_ownership
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,21 +57,29 @@ def copy_pipeline(source: Database, target: Database, progress: Progress | None 
     there = [StoredTable.of(table) for table in pipeline.table_classes()]
     pipeline.activate(target.connection, target.prefix)
     tables = list(zip(there, [StoredTable.of(table) for table in pipeline.table_classes()], strict=True))
+    confirm_ownership()
     with alone(target.connection, f"{target.prefix} copy", wait=False):
-        for _, empty in tables:
-            if n_rows := empty.n_rows():
-                raise PipelineError(
-                    f"the {target.description} has {n_rows} row(s) of {empty.name} under the prefix "
-                    f"{target.prefix!r}, expected no rows: choose another prefix"
-                )
         try:
-            with CopiedArrays(source, target) as arrays:
-                n_rows = _copy(tables, arrays, source, target, progress)
+            # others must not bring rows or arrays until this is complete or undone
+            with ingests_held(target.connection):
+                _refuse_rows(tables, target)
+                with CopiedArrays(source, target) as arrays:
+                    n_rows = _copy(tables, arrays, source, target, progress)
+            arrays.forget()
         except Exception as error:
             if not (isinstance(error, OSError) or is_from_the_database(error)):
                 raise
             raise DatabaseError(f"nothing was copied, for {type(error).__name__} came up: {words_of(error)}") from error
     return CopyReport(n_rows, arrays.n_copied, arrays.n_bytes)
+
+
+def _refuse_rows(tables: list[tuple[StoredTable, StoredTable]], target: Database) -> None:
+    for _, empty in tables:
+        if n_rows := empty.n_rows(latest=True):
+            raise PipelineError(
+                f"the {target.description} has {n_rows} row(s) of {empty.name} under the prefix "
+                f"{target.prefix!r}, expected no rows: choose another prefix"
+            )
 
 
 def _copy(
@@ -80,7 +89,7 @@ def _copy(
     target: Database,
     progress: Progress | None,
 ) -> int:
-    with target.connection.transaction, source.connection.transaction:
+    with source.connection.transaction:
         if source.connection.adapter.backend == "postgresql":  # MySQL's transactions see one moment by themselves
             source.connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         digests = [_copy_table(there, empty, arrays, progress) for there, empty in tables]
@@ -93,7 +102,6 @@ def _copy(
                     f"nothing was copied: {there.name} has {expected} in the {source.description}, "
                     f"and came over as {found} in the {target.description}"
                 )
-        arrays.keep()
     return sum(digest.n_rows for digest in digests)
 
 

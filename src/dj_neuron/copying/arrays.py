@@ -20,11 +20,11 @@ _BLOCK_BYTES = 1 << 20
 
 
 class CopiedArrays:
-    """Copies arrays; used in a ``with`` statement, it removes them again unless :meth:`keep` was called.
+    """Copies arrays; used in a ``with`` statement, it removes them again if that does not end well.
 
-    While it is at work, a mark in the store names the target. Where an earlier copy into the same target was killed,
-    its mark is still there, and its arrays are removed first. The target must have no rows, and nobody else may copy
-    into it meanwhile.
+    A mark in the store names the target, until :meth:`forget` is called. Where an earlier copy into the same target was
+    killed, its mark is still there, and its arrays are removed first. The target must have no rows, and nobody else may
+    bring any, or their arrays, meanwhile.
 
     Attributes
     ----------
@@ -36,7 +36,6 @@ class CopiedArrays:
         self._from, self._to = _Store(source), _Store(target)
         self._name = f"a copy into the {target.description} is under way\n".encode()
         self._mark = "/".join(part for part in (self._to.top, f"{target.prefix}.copying") if part)
-        self._kept = False
         self.n_copied = self.n_bytes = 0
 
     def __enter__(self) -> Self:
@@ -54,13 +53,12 @@ class CopiedArrays:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._kept:
+        if error is not None:
             self._remove()
 
-    def keep(self) -> None:
-        """Declare the arrays complete; from now on rows may refer to them."""
+    def forget(self) -> None:
+        """Remove the mark, when rows refer to the arrays."""
         self._to.backend.remove(self._mark)
-        self._kept = True
 
     def copy(self, row: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any, ...]:
         """Copy the arrays of a row; give the row that refers to the copies."""

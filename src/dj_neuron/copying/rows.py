@@ -73,9 +73,10 @@ class StoredTable:
             ),
         )
 
-    def n_rows(self) -> int:
-        """Count the rows."""
-        return int(self.connection.query(f"SELECT COUNT(*) FROM {self.full_name}").fetchone()[0])  # noqa: S608
+    def n_rows(self, *, latest: bool = False) -> int:
+        """Count the rows, also those of after the transaction's begin where `latest` says so."""
+        lock = " FOR UPDATE" if latest and self.connection.adapter.backend == "mysql" else ""
+        return int(self.connection.query(f"SELECT COUNT(*) FROM {self.full_name}{lock}").fetchone()[0])  # noqa: S608
 
     def batches(self) -> Iterator[list[Row]]:
         """Give all rows, some at a time, so that no table needs to fit into memory."""

@@ -8,6 +8,7 @@ from dj_neuron._datajoint import dj, silent_on_native_types
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field, strf, versions
 from dj_neuron.pipeline.locks import alone
+from dj_neuron.pipeline.ownership import confirm_ownership, give_identity, give_up_ownership
 from dj_neuron.pipeline.store import STORE, backend_of, folder_of, listing, refuse_link, remove
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def activate(connection: Any, prefix: str) -> None:
             versions.check(version, prefix)
         _bind(connection, prefix)
         if version is None:
+            list(give_identity())
             _make_job_tables()
 
 
@@ -121,6 +123,8 @@ def drop(connection: Any, prefix: str) -> None:
     activate(connection, prefix)
     for module in SCHEMA_MODULES.values():  # before any row is gone
         refuse_link(*_folder(connection._config, module.schema.database))
+    confirm_ownership(claim=False)
+    give_up_ownership()
     for module in reversed(SCHEMA_MODULES.values()):
         schema = module.schema
         database = schema.database

@@ -13,6 +13,7 @@ from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field
+from dj_neuron.pipeline.ownership import give_identity
 from dj_neuron.pipeline.strf import StrfEstimation
 
 if TYPE_CHECKING:
@@ -199,5 +200,6 @@ MIGRATIONS = (
     Migration(2, _checksums_and_indexes),
     Migration(3, _indexes_of(receptive_field.Significance.Judgement)),
     Migration(4, _indexes_of(experiment.Neuron)),
+    Migration(5, give_identity),
 )
 PRESENT = MIGRATIONS[-1].version
