@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import dj_neuron
@@ -390,6 +391,12 @@ def test_several_processes_are_one_worker_to_whoever_starts_them(alone, data_dir
     again.signal(signal.SIGTERM)
     assert again.wait() == 128 + signal.SIGTERM
     assert again.lines()[-1] == "computed nothing"
+    killed = WorkerProcess(embedded, prefix, tmp_path, "killed", "--processes=2", "--forever")
+    wait_for(lambda: "\n".join(killed.lines()).count("database: ") == 2, 600)
+    children = psutil.Process(killed.pid).children()
+    killed.signal(signal.SIGKILL)
+    _, left = psutil.wait_procs(children, 60)
+    assert (len(children), left) == (2, [])
 
 
 def test_two_processes_compute_beside_each_other(alone, data_dir, prefix, tmp_path):

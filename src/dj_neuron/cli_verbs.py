@@ -300,10 +300,18 @@ def _compute(
 @click.option("--processes", type=_FEW, default=1, show_default=True, help="Workers on this machine.")
 @click.option("--threads", type=_FEW, help="Of the numerics, per worker.  [default: cores / processes]")
 @click.option("--dask", metavar="ADDRESS", help="One worker in each process of the Dask cluster with this scheduler.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input does, as with its parent.")
 @_json_option
 @click.pass_obj
 def worker(
-    options: _Options, forever: bool, retry: bool, processes: int, threads: int | None, dask: str | None, as_json: bool
+    options: _Options,
+    forever: bool,
+    retry: bool,
+    processes: int,
+    threads: int | None,
+    dask: str | None,
+    until_eof: bool,
+    as_json: bool,
 ) -> None:
     """Compute what is registered, as one of many, until nothing is left.
 
@@ -319,6 +327,8 @@ def worker(
         raise click.UsageError("--dask and --processes exclude each other: the cluster says how many workers there are")
     stop = Stop(again=end)
     with stop.on_signals():
+        if until_eof:
+            stop.at_end_of(0)
         if processes > 1:
             from dj_neuron.workers.processes import work_in_processes
 

@@ -42,21 +42,24 @@ def work_in_processes(
 
     Notes
     -----
-    A worker that is killed is not started again; the others take up its key.
+    A worker that is killed is not started again; the others take up its key. Workers end after their key, too, when
+    this process is gone, however it ended: they listen to a pipe that closes then.
     """
     shared = n_threads or max(1, len(os.sched_getaffinity(0)) // n_processes)
     command = (sys.executable, "-m", "dj_neuron.cli", *options, "worker", "--json", f"--threads={shared}", *arguments)
+    theirs, ours = os.pipe()
     workers = [
         # in sessions of their own: Ctrl+C would otherwise reach them twice, from the terminal and from here
         subprocess.Popen(
-            (*command, *(("--retry",) if retry and number == 0 else ())),
-            stdin=subprocess.DEVNULL,
+            (*command, "--until-eof", *(("--retry",) if retry and number == 0 else ())),
+            stdin=theirs,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         for number in range(n_processes)
     ]
+    os.close(theirs)
     told = False
     try:
         while any(worker.poll() is None for worker in workers):
@@ -72,6 +75,8 @@ def work_in_processes(
         for worker in workers:
             worker.wait()
         raise
+    finally:
+        os.close(ours)
     return WorkReport.of_all(_report_of(worker) for worker in workers)
 
 

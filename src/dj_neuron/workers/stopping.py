@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,16 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def at_end_of(self, stream: int) -> None:
+        """Take the end of a stream, which another process holds open as long as it lives, for a SIGTERM."""
+
+        def listen() -> None:
+            while os.read(stream, 1):
+                pass
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=listen, daemon=True).start()
 
     def _come(self, number: int, frame: object) -> None:
         if self.signal is not None:
