@@ -37,7 +37,7 @@ TESTS = {
     "_align_kernel": ("frame_clock", "average", "engine"),
     "_bit_kernel": ("engine",),
     "_null_kernel": ("significance",),
-    "_threads": ("engine", "workers"),
+    "_threads": ("engine",),
     "_trains": ("average", "significance"),
     "_value_kernel": ("engine",),
     "_vectors": ("engine", "significance"),
@@ -47,10 +47,11 @@ TESTS = {
     "frame_clock": ("frame_clock", "average", "engine"),
     "frame_sums": ("engine", "average"),
     "nonlinearity": ("model",),
-    "region": ("spatial_fit", "smoothed_null", "significance"),
+    "region": ("spatial_fit", "separability", "smoothed_null", "significance"),
     "ridge": ("ridge", "ridge_separable"),
     "scores": ("model", "repeats"),
     "shape": ("spatial_fit",),
+    "significance": ("significance", "smoothed_null"),
     "shift_null": ("significance",),
     "spike_intervals": ("explorer_plots",),
     "value_sums": ("engine", "average"),
@@ -71,7 +72,7 @@ ASSIGNED = (
 )
 # of truth values these are the same, and outside of kernels all but three are such
 SAME = ("core/ReplaceBinaryOperator_BitAnd_Mul", "core/ReplaceBinaryOperator_BitOr_Add")
-FUNCTIONS = ("_batches", "_chunk_frames", "_from_cheapest", "_transform_length", "costs", "n_shares_of")
+FUNCTIONS = ("_batches", "_chunk_frames", "_from_cheapest", "_transform_length", "_work", "costs", "n_shares_of")
 
 RUN_TESTS = """
 import json

@@ -353,6 +353,13 @@ SUSPICIOUS = {
         [{"spikes": [np.linspace(2, 60, 50_000)]}],
         "stimulation 1: neuron 1 fires 750 spikes per second, more than one neuron can",
     ),
+    "pixels in millimetres": (
+        [{"pixel_size": 0.0083}],
+        (
+            "stimulation 1: the screen is 4.98 x 3.98 um on the retina, smaller than a few cones: pixels of 0.0083 um "
+            "may be millimetres"
+        ),
+    ),
     "pixels of a monitor": (
         [{"pixel_size": 250.0}],
         (

@@ -173,6 +173,11 @@ def test_spikes_at_the_edges_of_frames_are_the_same_in_parts(rate_hz):
     edges_s = np.append(clock.starts_s, clock.ends_s[-1])[:, None]
     train = np.sort((edges_s + np.spacing(edges_s) * [-40, -16, -8, -1, 0, 1, 8]).ravel())
     delays = np.array([0, 3, 50]) / rate_hz
+    alone = align(clock, list(train[:, None]), delays, "floor")  # none has others near edges
+    for number, spike in enumerate(train[:, None]):
+        for row, delay_s in enumerate(delays, start=number * delays.size):
+            shown = clock.frames_at(spike, delay_s)
+            assert alone.row(row).tolist() == shown[shown >= 0].tolist()
     for begin, end in ((0, 50), (0, 20), (20, 50), (13, 14)):
         spikes = align(clock, [train], delays, "floor", begin, end)
         with pytest.MonkeyPatch.context() as patch:

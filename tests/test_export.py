@@ -95,6 +95,8 @@ def test_what_cannot_be_written_is_said_and_nothing_is(tmp_path):
         export_neurons(tmp_path / "neurons.xlsx")
     with pytest.raises(PipelineError, match="'nonsense' is no condition on neurons"):
         export_neurons(tmp_path / "neurons.csv", "nonsense")
+    with pytest.raises(PipelineError, match=r"'neuron' is no attribute of neurons, .*; perhaps 'neuron_id'"):
+        export_neurons(tmp_path / "neurons.csv", [{"neuron": 1}, {"neuron_id": 1}])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dj_neuron.contracts import Movie, Stimulation
 from dj_neuron.errors import AlignmentError
 from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
 
@@ -35,6 +36,15 @@ def test_the_measured_rate_is_used():
     spike = np.array([(4125 + 0.5) / 59.9815])
     assert measured.frames_at(spike, 0.0)[0] == 4125
     assert nominal.frames_at(spike, 0.0)[0] == 4126
+
+
+def test_a_stimulation_has_the_clock_of_its_frame_times_or_of_its_rate():
+    movie = Movie.from_frames(np.eye(3)[:, None])
+    of_rate = FrameClock.of(Stimulation(1, movie, 10.0, 2.0, 5.0))
+    np.testing.assert_allclose([of_rate.starts_s, of_rate.ends_s], [[2, 2.1, 2.2], [2.1, 2.2, 2.3]])
+    edges = {"frame_edges_s": [1, 1.5, 2, 4], "gaps_s": [[1.8, 2]]}
+    measured = FrameClock.of(Stimulation(1, movie, 1.0, 0.0, 5.0, **edges))
+    assert (measured.starts_s.tolist(), measured.ends_s.tolist()) == ([1, 1.5, 2], [1.5, 1.8, 4])
 
 
 def test_the_onset_is_subtracted_once():

@@ -204,6 +204,8 @@ def test_the_tables_hold_what_the_numerics_give(pipeline, make_session):
 def test_a_silent_neuron_is_nan_and_has_no_peak(pipeline, make_session):
     ingest_session(make_session({}))
     pipeline.compute(0.05)
+    with pytest.raises(PipelineError, match=r"'neuron' is no attribute of STRFs, .*; perhaps 'neuron_id'"):
+        pipeline.strfs(neuron=2)
     silent = pipeline.strfs(neuron_id=2)[0]
     assert np.isnan(silent.values).all()
     assert silent.n_spikes == 0

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import dj_neuron
+from dj_neuron import pipeline as tables
 from dj_neuron._datajoint import dj
 from dj_neuron.cli_verbs import cli
 from dj_neuron.connection import DelayRange
@@ -127,6 +129,28 @@ def test_two_people_ingest_at_once(pipeline, where):
     found = n_rows()
     counted = [found[name] for name in ("Subject", "Session", "Neuron", "Movie", "Stimulation", "SpikeTrain")]
     assert counted == [3, 24, 120, 1, 24, 120]
+
+
+def test_who_comes_while_everything_is_deleted_waits_and_keeps_what_it_brings(
+    pipeline, where, make_session, monkeypatch
+):
+    ingest_session(make_session({}))
+    remove = tables._remove_objects
+    with contextlib.ExitStack() as stack:
+        others = []
+
+        def remove_slowly(config, database):
+            if database.endswith("_experiment"):  # the last schema, of which there are no tables any more
+                others.append(stack.enter_context(process(INGEST, where, "anna")))
+                assert select.select([others[0].stdout], [], [], 8)[0] == []
+            remove(config, database)
+
+        monkeypatch.setattr(tables, "_remove_objects", remove_slowly)
+        pipeline.clear()
+        wait_for(others[0], "ready")
+        go_on(others[0])
+        assert rest(others[0]) == ["new"] * 16
+    assert (pipeline.inventory().n_objects, pipeline.inventory().faults) == (1, ())
 
 
 def delete_session(pipeline):

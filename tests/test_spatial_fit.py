@@ -16,7 +16,7 @@ from dj_neuron.strf import (
     separate,
     spike_triggered_average,
 )
-from dj_neuron.strf.shape import FieldShape, ModelFit
+from dj_neuron.strf.shape import FieldShape, ModelFit, ellipse
 from dj_neuron.strf.spatial_fit import _Problem
 
 MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
@@ -92,6 +92,23 @@ def test_a_surround_is_found_and_the_centre_stays(surround):
     assert fit.sigma_major_um == pytest.approx(130, rel=0.05)
     assert fit.difference.bic < fit.gaussian.bic
     assert fit.gaussian.shape.sigma_major_um < 130
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6))
+def test_errors_of_an_ellipse_follow_from_its_slopes(seed):
+    rng = np.random.default_rng(seed)
+    root, logarithm = rng.normal(size=(3, 3)) / 100, rng.normal(size=3) / 2
+    covariance = root @ root.T
+    found = ellipse(logarithm, covariance, 40.0)
+    for name in ("sigma_major_um", "sigma_minor_um", "angle_deg"):
+        sides = [
+            [ellipse(logarithm + sign * step, covariance, 40.0)[name] for step in np.eye(3) / 1e5] for sign in (1, -1)
+        ]
+        change = np.subtract(*sides)
+        slope = (degrees_apart(change, 0) if name == "angle_deg" else change) * 1e5 / 2
+        expected = min(np.linalg.norm(slope @ root), 90 / np.sqrt(3))
+        assert found[f"{name}_se"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(("error", "reason"), [(0.31, ""), (0.32, "size is not determined")])

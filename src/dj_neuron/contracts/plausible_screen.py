@@ -20,6 +20,7 @@ _SHORT, _LONG = 0.5, 1.5  # of the usual duration of a frame
 _ROUNDING = 1e-5  # of contrast in single precision
 _LOOKED_AT = 1 << 22  # values of a graded movie
 _LARGEST_RETINA_UM = 50_000.0
+_SMALLEST_SCREEN_UM = 10.0
 
 
 def check_frame_times(stimulation: Stimulation, where: str) -> None:
@@ -48,6 +49,11 @@ def remarks_on_screen(stimulation: Stimulation) -> Iterator[str]:
         yield (
             f"the screen is {width_um / 1000:g} x {height_um / 1000:g} mm on the retina, larger than any: pixels of "
             f"{stimulation.pixel_size_um:g} um may be those of the monitor"
+        )
+    elif max(width_um, height_um) < _SMALLEST_SCREEN_UM:
+        yield (
+            f"the screen is {width_um:.3g} x {height_um:.3g} um on the retina, smaller than a few cones: pixels of "
+            f"{stimulation.pixel_size_um:g} um may be millimetres"
         )
 
 

@@ -119,19 +119,20 @@ def _lacks_tables(connection: Any, schema: Any, database: str) -> bool:
 
 
 def drop(connection: Any, prefix: str) -> None:
-    """Delete all tables with everything that they and their store hold."""
-    activate(connection, prefix)
-    for module in SCHEMA_MODULES.values():  # before any row is gone
-        refuse_link(*_folder(connection._config, module.schema.database))
-    confirm_ownership(claim=False)
-    give_up_ownership()
-    for module in reversed(SCHEMA_MODULES.values()):
-        schema = module.schema
-        database = schema.database
-        # the rows first: should this end in between, what remains are objects without rows, which can be cleaned
-        schema.drop(prompt=False)
-        schema.database = None
-        _remove_objects(connection._config, database)
+    """Delete all tables with everything that they and their store hold, and keep others from making new ones."""
+    with alone(connection, prefix):
+        activate(connection, prefix)
+        for module in SCHEMA_MODULES.values():  # before any row is gone
+            refuse_link(*_folder(connection._config, module.schema.database))
+        confirm_ownership(claim=False)
+        give_up_ownership()
+        for module in reversed(SCHEMA_MODULES.values()):
+            schema = module.schema
+            database = schema.database
+            # the rows first: should this end in between, what remains are objects without rows, which can be cleaned
+            schema.drop(prompt=False)
+            schema.database = None
+            _remove_objects(connection._config, database)
 
 
 def _folder(config: Any, database: str) -> tuple[Any, str]:

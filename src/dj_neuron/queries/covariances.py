@@ -12,7 +12,7 @@ from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.covariance import Covariance, CovarianceParams
 from dj_neuron.pipeline.stored import unpacked
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-from dj_neuron.queries.conditions import condition_on
+from dj_neuron.queries.conditions import restricted
 from dj_neuron.queries.estimates import stimulation_id_of
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def covariances(restriction: Any = True) -> Iterator[CovarianceResult]:
         * experiment.Stimulation()
         * experiment.Movie().proj("block_width_px", "block_height_px", "n_y", "n_x")
     )
-    with condition_on("neurons", restriction):
-        found = (rows & restriction).to_dicts(order_by="KEY")
+    with restricted(rows, restriction, "neurons") as chosen:
+        found = chosen.to_dicts(order_by="KEY")
     yield from map(_covariance, found)
 
 

@@ -11,7 +11,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger, SpikeTrain, Stimulation, StimulationId, Strf
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-from dj_neuron.queries.conditions import condition_on
+from dj_neuron.queries.conditions import restricted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,8 +53,8 @@ def stimulation_ids(restriction: Any = True) -> list[StimulationId]:
     PipelineError
         If `restriction` is no condition on stimulations.
     """
-    with condition_on("stimulations", restriction):
-        keys = (experiment.Stimulation() & restriction).keys(order_by="KEY")
+    with restricted(experiment.Stimulation(), restriction, "stimulations") as chosen:
+        keys = chosen.keys(order_by="KEY")
     return [stimulation_id_of(key) for key in keys]
 
 
@@ -107,8 +107,8 @@ def strfs(restriction: Any = True, *, combine: bool = True) -> Iterator[Strf]:
         * experiment.Movie().proj("block_width_px", "block_height_px")
     )
     order = [*NEURON_COLUMNS, "estimator", "frame_rule", "centre", "min_spikes", "strf_params_id"]
-    with condition_on("STRFs", restriction):
-        rows = (sources & restriction).to_dicts(order_by=order)
+    with restricted(sources, restriction, "STRFs") as chosen:
+        rows = chosen.to_dicts(order_by=order)
     pending: list[Strf] = []
     for row in rows:
         strf = _strf(row)
@@ -156,8 +156,8 @@ def peaks(restriction: Any = True) -> list[Row]:
     """Give one row per neuron and parameter row: spikes, peak and noise, in the order of the keys."""
     sources = StrfEstimation.Strf() * experiment.SpikeTrain().proj("n_spikes")
     columns = ("n_spikes", "peak_z", "peak_delay_s", "peak_row_idx", "peak_column_idx", "noise_z")
-    with condition_on("STRFs", restriction):
-        found: list[Row] = (sources & restriction).proj(*columns).to_dicts(order_by="KEY")
+    with restricted(sources, restriction, "STRFs") as chosen:
+        found: list[Row] = chosen.proj(*columns).to_dicts(order_by="KEY")
     return found
 
 

@@ -12,7 +12,7 @@ from dj_neuron._datajoint import dj
 from dj_neuron.contracts import SpikeLedger
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-from dj_neuron.queries.conditions import condition_on
+from dj_neuron.queries.conditions import restricted
 from dj_neuron.queries.estimates import ID_COLUMNS, stimulation_id_of
 from dj_neuron.queries.listing import table_classes
 
@@ -115,8 +115,8 @@ def estimations(restriction: Any = True) -> Iterator[Estimation]:
     """
     whole = StrfEstimation() * StrfParams() * experiment.Stimulation() * experiment.Movie().proj(*_GEOMETRY)
     parts = StrfEstimation.Strf() * experiment.Neuron()
-    with condition_on("neurons", restriction):
-        chosen = (parts * whole.proj(*_RULES, *_GEOMETRY, "pixel_size_um") & restriction).proj()
+    with restricted(parts * whole.proj(*_RULES, *_GEOMETRY, "pixel_size_um"), restriction, "neurons") as found:
+        chosen = found.proj()
         rows = chosen.keys(order_by="KEY")
     keys = [dict(zip(_KEY, key, strict=True)) for key, _ in groupby(rows, _key_of)]
     for key in keys:

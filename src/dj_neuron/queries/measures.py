@@ -16,7 +16,7 @@ from dj_neuron.pipeline.quality import Prediction, Sufficiency
 from dj_neuron.pipeline.receptive_field import Mosaic, ReceptiveField, Significance
 from dj_neuron.pipeline.stored import unpacked
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-from dj_neuron.queries.conditions import condition_on
+from dj_neuron.queries.conditions import restricted
 from dj_neuron.queries.estimates import ID_COLUMNS, NEURON_COLUMNS, stimulation_id_of
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ def mosaics(restriction: Any = True) -> Iterator[MosaicResult]:
     restriction
         Anything DataJoint takes, on stimulations and parameters.
     """
-    with condition_on("mosaics", restriction):
-        rows = (Mosaic.Regularity() * StrfParams() & restriction).to_dicts(order_by="KEY")
+    with restricted(Mosaic.Regularity() * StrfParams(), restriction, "mosaics") as chosen:
+        rows = chosen.to_dicts(order_by="KEY")
     for row in sorted(rows, key=lambda row: (*_key_of(row, Mosaic().primary_key), -row["mosaic_polarity"])):
         yield MosaicResult(
             stimulation_id=stimulation_id_of(row),
@@ -176,8 +176,8 @@ def _joined(restriction: Any, columns: Callable[[Any], list[str]]) -> Iterator[R
         * experiment.Neuron().proj("source_label")
     )
     columns_of_strf = ("n_spikes", "source_label", "n_used", *_RULES, *_OF_STRF, *_OF_STIMULATION)
-    with condition_on("neurons", restriction):
-        strfs = (sources & restriction).proj(*columns_of_strf).to_dicts(order_by="KEY")
+    with restricted(sources, restriction, "neurons") as chosen:
+        strfs = chosen.proj(*columns_of_strf).to_dicts(order_by="KEY")
     judged, fields, filters, scores, agreements = (_rows_of(part, strfs, columns(part)) for part in _PARTS)
     for strf in strfs:
         strf["n_used"] = int(strf["n_used"].max())

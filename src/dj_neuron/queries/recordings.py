@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts import Session, Source
 from dj_neuron.pipeline import experiment, receptive_field
-from dj_neuron.queries.conditions import condition_on
+from dj_neuron.queries.conditions import restricted
 from dj_neuron.queries.counting import n_rows
 from dj_neuron.queries.estimates import n_spikes, stimulation, stimulation_id_of, stimulation_ids
 
@@ -103,8 +103,8 @@ def session_keys(restriction: Any = True) -> list[dict[str, Any]]:
     PipelineError
         If `restriction` is no condition on sessions.
     """
-    with condition_on("sessions", restriction):
-        found: list[dict[str, Any]] = (experiment.Session() & restriction).keys(order_by="KEY")
+    with restricted(experiment.Session(), restriction, "sessions") as chosen:
+        found: list[dict[str, Any]] = chosen.keys(order_by="KEY")
     return found
 
 

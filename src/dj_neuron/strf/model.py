@@ -219,7 +219,7 @@ class _Predictor:
         white = solve_triangular(root, z[:, blocks], lower=True)
         courses, heights, maps = np.linalg.svd(white, full_matrices=False)
         above_noise = shrunk(heights, len(z), blocks.size)
-        heights = above_noise if above_noise.any() else np.where(np.arange(heights.size) == 0, heights, 0)
+        heights = above_noise if above_noise.any() else heights[:1]
         kept = np.flatnonzero(heights)
         contrast = (block_values(self.movie, blocks) - pixel_mean[blocks]) / pixel_sd[blocks]
         by_component = contrast @ maps[kept].T
