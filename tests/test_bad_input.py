@@ -454,6 +454,12 @@ def test_frames_that_are_hardly_so_are_taken_with_a_warning(case, make_session):
         assert found == ()
 
 
+def test_a_rate_that_is_odd_itself_makes_no_other_suspicious(make_session):
+    session = make_session({"frame_rate_hz": 60.0, "spike_trains": (SpikeTrain(1, SPIKES_S),)})
+    assert remarks_on(session, [0.06]) == ()
+    assert len(remarks_on(session, [0.06, 25.0])) == 1
+
+
 def test_frame_times_of_whole_numbers_are_no_seconds(make_session):
     samples = {"frame_edges_s": np.floor(20_000 * STARTS_S)}
     with pytest.raises(

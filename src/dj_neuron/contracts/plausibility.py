@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.contracts.plausible_screen import check_frame_times, remarks_on_screen
+from dj_neuron.contracts.plausible_screen import USUAL_RATES_HZ, check_frame_times, remarks_on_screen
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ def _named(trains: list[SpikeTrain]) -> str:
 
 def _on_rate(stimulation: Stimulation, neighbours_hz: list[float]) -> str:
     rate_hz = stimulation.frame_rate_hz
-    nearest_hz = min(neighbours_hz, key=lambda hz: abs(math.log(hz / rate_hz)), default=rate_hz)
+    usual_hz = [
+        hz for hz in neighbours_hz if USUAL_RATES_HZ[0] <= hz <= USUAL_RATES_HZ[1]
+    ]  # others are wrong themselves
+    nearest_hz = min(usual_hz, key=lambda hz: abs(math.log(hz / rate_hz)), default=rate_hz)
     if 1 / _FAR <= rate_hz / nearest_hz <= _FAR:
         return ""
     return f"frame rate {rate_hz:g} Hz is far from that of other recordings here: the nearest is {nearest_hz:g} Hz"

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dj_neuron.contracts.movie import Movie
     from dj_neuron.contracts.recording import Stimulation
 
-_USUAL_RATES_HZ = (1.0, 1000.0)
+USUAL_RATES_HZ = (1.0, 1000.0)
+"""Frames per second that laboratories use."""
+
 _SHORT, _LONG = 0.5, 1.5  # of the usual duration of a frame
 _ROUNDING = 1e-5  # of contrast in single precision
 _LOOKED_AT = 1 << 22  # values of a graded movie
@@ -38,7 +40,7 @@ def remarks_on_screen(stimulation: Stimulation) -> Iterator[str]:
     """Say what is suspicious about frame times, contrast and sizes, a sentence each."""
     yield from _on_durations(stimulation)
     rate_hz = stimulation.frame_rate_hz
-    if not _USUAL_RATES_HZ[0] <= rate_hz <= _USUAL_RATES_HZ[1]:
+    if not USUAL_RATES_HZ[0] <= rate_hz <= USUAL_RATES_HZ[1]:
         yield (
             f"a frame rate of {rate_hz:g} Hz is a frame every {1 / rate_hz:g} s, which is unusual: the rate may be the "
             "duration of a frame, or frame times may be milliseconds"
