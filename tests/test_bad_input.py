@@ -391,7 +391,7 @@ def edges(**changed_s):
 
 
 def noise(levels, seed=0):
-    return Movie.from_frames(np.random.default_rng(seed).choice(levels, (200, 3, 4)))
+    return Movie.from_frames(np.random.default_rng(seed).choice(levels, (200, 3, 4)), block_size_px=(9, 9))
 
 
 SPIKES_S = np.sort(np.append(np.random.default_rng(1).uniform(1.3, 4.5, 58), [1.3, 4.5]))
