@@ -315,7 +315,8 @@ CASES = {
         "retina.nwb: unit 0: obs_intervals are no pairs of seconds, expected rows of (start, stop) with start <= stop",
     ),
     "a huge neuron_id": Case(
-        changed(huge_neuron_id), re.compile(r"retina\.nwb: .*neuron_id is 1099511627776, expected 1 to 2147483647")
+        changed(huge_neuron_id),
+        re.compile(r"retina\.nwb: .*neuron_id is 1099511627776, expected a whole number from 1 to 2147483647"),
     ),
     "a label of 300 characters": Case(
         label("x" * 300),

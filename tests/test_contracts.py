@@ -1,14 +1,19 @@
 import datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dj_neuron.contracts import Movie, Session, SpikeLedger, SpikeTrain, Stimulation
+from dj_neuron.contracts import Movie, Session, Source, SpikeLedger, SpikeTrain, Stimulation
 from dj_neuron.contracts.recording import frame_ends_s
 from dj_neuron.errors import ContractError
+from dj_neuron.readers import read_sessions
+from dj_neuron.readers.folder_writer import write_recording_folder
 
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=11)
 levels = st.lists(st.floats(-10, 10), min_size=1, max_size=2).map(sorted)
@@ -211,11 +216,184 @@ def test_frame_times_decide_rate_and_onset():
 
 def test_numbers_begin_where_tables_and_folders_do():
     movie = Movie.from_frames(np.eye(3)[:, None])
-    with pytest.raises(ContractError, match=r"^neuron 0: neuron_id is 0, expected 1 to 2147483647$"):
+    with pytest.raises(
+        ContractError, match=r"^neuron 0: neuron_id is 0, expected a whole number from 1 to 2147483647$"
+    ):
         SpikeTrain(0, [])
-    with pytest.raises(ContractError, match=r"^stimulation 0: stimulation_number is 0, expected 1 to 2147483647$"):
+    with pytest.raises(
+        ContractError, match=r"^stimulation 0: stimulation_number is 0, expected a whole number from 1 to 2147483647$"
+    ):
         Stimulation(0, movie, 60.0, 0.0, 8.3)
     with pytest.raises(
-        ContractError, match=r"^WT, 2020-01-02, sample -1: sample_number is -1, expected 0 to 2147483647$"
+        ContractError,
+        match=r"^WT, 2020-01-02, sample -1: sample_number is -1, expected a whole number from 0 to 2147483647$",
     ):
         Session("WT", datetime.date(2020, 1, 2), -1)
+
+
+def spike_times(values):
+    return SpikeTrain(1, values)
+
+
+def blocks_of(width, height=1):
+    return Movie.from_frames(np.eye(3)[None], block_size_px=(width, height))
+
+
+TAKES_TEXT = {
+    **{name: lambda value, name=name: session(**{name: value}) for name in ("subject_name", "species", "note")},
+    "label": lambda value: SpikeTrain(1, [], value),
+    "sha256": lambda value: Source("a.npy", value, ""),
+    r"remarks\[0\]": lambda value: session(remarks=(value,)),
+}
+TAKES_REAL = {
+    **{name: lambda value, name=name: stimulation(**{name: value}) for name in ("frame_rate_hz", "onset_s")},
+    "pixel_size_um": lambda value: stimulation(pixel_size_um=value),
+    "black": lambda value: MOVIE.as_contrast(value, 1),
+    "white": lambda value: MOVIE.as_contrast(-1, value),
+    r"levels\[1\]": lambda value: Movie((1, 1, 1), np.zeros((1, 1), np.uint8), (0, value)),
+}
+TAKES_WHOLE = {
+    "neuron_id": lambda value: SpikeTrain(value, []),
+    "stimulation_number": stimulation,
+    "sample_number": lambda value: session(sample_number=value),
+    r"block_size_px\[0\]": blocks_of,
+    r"shape\[0\]": lambda value: Movie((value, 1, 1), np.zeros((1, 1, 1))),
+    "start": MOVIE.frames,
+    "a place": lambda value: MOVIE.part(0, value),
+}
+NO_NUMBERS = [
+    *[None, "60", True, np.True_, b"6", [60], np.array([60.0]), np.array(60), np.timedelta64(60, "s"), 60 + 0j],
+    *[Decimal(60), Fraction(60), MOVIE],
+]
+
+
+@pytest.mark.parametrize("name", TAKES_TEXT)
+@pytest.mark.parametrize("value", [12, None, b"a", ["a"], np.array(["a"])])
+def test_text_is_never_made_of_something_else(name, value):
+    with pytest.raises(ContractError, match=rf"{name} is .*, expected (text|a str)$"):
+        TAKES_TEXT[name](value)
+
+
+@pytest.mark.parametrize("name", TAKES_REAL)
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_numbers_are_never_made_of_something_else(name, value):
+    words = "both or neither" if value is None and name in {"black", "white"} else rf"{name} is .*, expected a number$"
+    with pytest.raises(ContractError, match=words):
+        TAKES_REAL[name](value)
+
+
+@pytest.mark.parametrize("name", TAKES_WHOLE)
+@pytest.mark.parametrize("value", [*NO_NUMBERS, 1.0, 1.5, np.float64(1), 10**100])
+def test_whole_numbers_are_never_made_of_something_else(name, value):
+    with pytest.raises(ContractError, match=rf"{name} is .*, expected a whole number from -?\d+ to 2147483647$"):
+        TAKES_WHOLE[name](value)
+
+
+def test_a_number_of_any_length_is_refused_in_words():
+    with pytest.raises(ContractError, match=r"neuron_id is a number of 16610 bits, expected a whole number from 1"):
+        SpikeTrain(10**5000, [])
+    with pytest.raises(ContractError, match="onset_s is -inf, expected seconds"):
+        stimulation(onset_s=-(10**5000))
+
+
+TAKES_TIMES = {
+    "spike times": spike_times,
+    "frame edges": lambda values: stimulation(frame_edges_s=values),
+    "gaps": lambda values: stimulation(frame_edges_s=np.arange(6.0), gaps_s=values),
+}
+NO_TIMES = [
+    *["1.5", ["1.5", "2"], ["1,5", "2"], [[1.0], [1.0, 2.0]], [Decimal(1)], [Fraction(1, 2)], [None, 1.0], [10**400]],
+    *[[False, True], [1 + 2j, 2.0], np.array([1, 2], "m8[s]"), np.array(["2024-05-02"], "M8[s]"), {1: [1.0]}],
+    *[np.zeros(2, [("t", "f8"), ("c", "i4")]), np.array([1.0, 2.0], object), MOVIE],
+]
+
+
+@pytest.mark.parametrize("name", TAKES_TIMES)
+@pytest.mark.parametrize("values", NO_TIMES)
+def test_times_are_never_made_of_something_else(name, values):
+    with pytest.raises(ContractError, match=rf"1: {name} are .*, expected real numbers$"):
+        TAKES_TIMES[name](values)
+
+
+@pytest.mark.parametrize("name", TAKES_TIMES)
+@pytest.mark.parametrize("values", [np.ma.array([1.0, 2.0], mask=[False, True]), [np.ma.masked, 1.0]])
+def test_masked_times_are_refused(name, values):
+    with pytest.raises(ContractError, match=f"1: {name} have masked elements"):
+        TAKES_TIMES[name](values)
+
+
+def test_arrays_of_which_nothing_is_masked_are_arrays():
+    assert spike_times(np.ma.array([1.0, 2.0])).times_s.tolist() == [1.0, 2.0]
+    assert type(spike_times(np.ma.array([1.0, 2.0])).times_s) is np.ndarray
+    frames = np.random.default_rng(0).random((3, 2, 2))
+    assert Movie.from_frames(np.ma.array(frames)).movie_hash == Movie.from_frames(frames).movie_hash
+    with pytest.raises(ContractError, match="frames have masked elements"):
+        Movie.from_frames(np.ma.array(frames, mask=frames > 0.5))
+
+
+@pytest.mark.parametrize(
+    "values", [np.array([], object), [], (), np.array([], bool), range(3), np.arange(3, dtype="u1")]
+)
+def test_times_may_be_any_integers_and_nothing_at_all(values):
+    assert spike_times(values).times_s.tolist() == list(values)
+
+
+@pytest.mark.parametrize(
+    "frames", [[[[1, 2]], [[1]]], np.ones((1, 1, 2), object), np.ones((1, 1, 2)) + 0j, "frames", None]
+)
+def test_frames_are_numbers_or_booleans(frames):
+    with pytest.raises(ContractError, match=r"^frames are .*, expected real numbers or booleans$"):
+        Movie.from_frames(frames)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: stimulation(movie=MOVIE.frames()), r"1: movie is an array \(5, 2, 2\) of float32, expected a Movie$"),
+        (lambda: stimulation(spike_trains=SpikeTrain(1, [])), "spike_trains is a SpikeTrain, expected a sequence of"),
+        (lambda: stimulation(spike_trains=None), "spike_trains is None, expected a sequence of SpikeTrain$"),
+        (lambda: stimulation(spike_trains=([1.0],)), r"spike_trains\[0\] is a list, expected a SpikeTrain$"),
+        (lambda: session(stimulations=stimulation()), "stimulations is a Stimulation, expected a sequence of Stimul"),
+        (lambda: session(source=None), "source is None, expected a Source$"),
+        (lambda: session(remarks="all is well"), "remarks is 'all is well', expected a sequence of str$"),
+        (lambda: Movie.from_frames(np.eye(3)[None], block_size_px=10), "block_size_px is 10, expected 2 numbers$"),
+        (lambda: Movie((1, 1), np.ones((1, 1))), "shape is a tuple, expected 3 numbers$"),
+        (lambda: Movie((1, 1, 1), [[[0.5]]]), "movie: data is a list, expected an array$"),
+        (lambda: MOVIE.as_contrast(black=0), "black is given without white, expected both or neither$"),
+        (lambda: MOVIE.as_contrast(white=0), "white is given without black, expected both or neither$"),
+    ],
+)
+def test_objects_of_another_kind_are_refused_in_words(make, words):
+    with pytest.raises(ContractError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "2024-05-02", "02.05.2024", "yesterday", 20240502, (2024, 5, 2), np.datetime64("2024-05-02"), pd.NaT],
+)
+def test_dates_are_never_made_of_something_else(value):
+    with pytest.raises(ContractError, match=r"^WT: session_date is .*, expected a datetime.date$"):
+        session(session_date=value)
+
+
+@pytest.mark.parametrize("hours", [-12, -7, 0, 14])
+@pytest.mark.parametrize("kind", [datetime.datetime, pd.Timestamp])
+def test_a_date_with_a_time_is_the_day_that_it_says(kind, hours):
+    zone = datetime.timezone(datetime.timedelta(hours=hours))
+    got = session(session_date=kind(2024, 5, 2, 23, 30, tzinfo=zone)).session_date
+    assert (type(got), got) == (datetime.date, datetime.date(2024, 5, 2))
+
+
+def test_numbers_of_numpy_become_plain_ones(tmp_path):
+    trains = [SpikeTrain(np.int16(3), np.array([1.5], np.float32), np.str_("a"))]
+    rate_hz = np.float32(59.9815)
+    movie = blocks_of(np.int64(2), np.uint8(1))
+    assert movie.movie_hash == blocks_of(2, 1).movie_hash
+    shown = Stimulation(np.int32(1), movie, rate_hz, np.int64(1), np.float64(8.3), trains)
+    made = session(sample_number=np.int32(2), stimulations=[shown])
+    assert [type(value) for value in (made.sample_number, shown.frame_rate_hz, trains[0].label)] == [int, float, str]
+    (read,) = read_sessions(write_recording_folder(made, tmp_path / "recording"))
+    assert (read.sample_number, read.neuron_labels) == (2, {3: "a"})
+    assert (read.stimulations[0].frame_rate_hz, read.stimulations[0].onset_s) == (float(rate_hz), 1.0)
+    assert read.stimulations[0].movie.movie_hash == movie.movie_hash

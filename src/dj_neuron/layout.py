@@ -7,8 +7,9 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
-from dj_neuron.readers.values import as_count, as_number, as_positive, as_text, shown
+from dj_neuron.readers.values import as_count, as_number, as_positive, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dj_neuron.contracts.arguments import LARGEST_NUMBER, numbers, real, refuse, settle, several, whole
 from dj_neuron.contracts.notebook import movie_html
 from dj_neuron.errors import ContractError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_MOST_PIXELS = 2**31 - 1  # as tables hold
 _LARGEST_CONTRAST = 1e6  # black and white one step of 16 bits apart make 131,069, and no screen shows more
 _CHUNK_VALUES = 1 << 22  # how many blocks of a movie are looked at in one go
 
@@ -66,15 +66,22 @@ class Movie:
     screen_size_px: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 3 or min(self.shape) < 1:
+        # plain numbers: the hash of a movie is of their words
+        for name, n in (("shape", 3), ("block_size_px", 2), ("screen_size_px", 2)):
+            settle(self, **{name: several(getattr(self, name), n, whole, name, "movie", lowest=0)})
+        if self.levels is not None:
+            settle(self, levels=several(self.levels, 2, real, "levels", "movie"))
+        if not (hasattr(self.data, "shape") and hasattr(self.data, "dtype")):
+            refuse(self.data, "data", "movie", "an array", ContractError)
+        if min(self.shape) < 1:
             raise ContractError(f"movie has shape {self.shape}, expected (n_frames, n_y, n_x), each at least 1")
         expected = self.shape if self.levels is None else (self.n_frames, -(-self.n_blocks // 8))
         if tuple(self.data.shape) != expected:
             raise ContractError(f"movie data have shape {self.data.shape}, expected {expected}")
-        if not 1 <= min(self.block_size_px) <= max(*self.block_size_px, *self.screen_size_px) <= _MOST_PIXELS:
+        if not 1 <= min(self.block_size_px) <= max(*self.block_size_px, *self.screen_size_px) <= LARGEST_NUMBER:
             raise ContractError(
                 f"blocks are {self.block_size_px} and the screen {self.screen_size_px} screen pixels, expected 1 to "
-                f"{_MOST_PIXELS}"
+                f"{LARGEST_NUMBER}"
             )
         extent = (self.n_x * self.block_size_px[0], self.n_y * self.block_size_px[1])
         if self.screen_size_px == (0, 0):
@@ -106,10 +113,10 @@ class Movie:
         Raises
         ------
         ContractError
-            If the array is not three-dimensional, is empty, or holds values that are not finite numbers.
+            If the array is not three-dimensional, is empty, or holds values that are not finite numbers, or masked.
         """
         is_in_memory = isinstance(frames, np.ndarray) or not (hasattr(frames, "shape") and hasattr(frames, "dtype"))
-        values: Any = np.asarray(frames) if is_in_memory else frames
+        values: Any = numbers(frames, "frames", booleans=True) if is_in_memory else frames
         if len(values.shape) != 3 or 0 in values.shape:
             raise ContractError(f"frames have shape {values.shape}, expected (n_frames, n_y, n_x), none of them 0")
         if values.dtype.kind not in "biuf":
@@ -149,6 +156,7 @@ class Movie:
 
     def part(self, begin: int, end: int) -> Movie:
         """Give frames `begin` to `end` as a movie, in memory."""
+        begin, end = (whole(place, "a place", "frames", lowest=0) for place in (begin, end))
         if (begin, end) == (0, self.n_frames) and isinstance(self.data, np.ndarray):
             return self
         return replace(self, shape=(end - begin, self.n_y, self.n_x), data=np.asarray(self.data[begin:end]))
@@ -164,6 +172,8 @@ class Movie:
 
     def frames(self, start: int = 0, stop: int | None = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Values of frames ``start`` to ``stop`` as ``(n, n_y, n_x)`` of `dtype`."""
+        start = whole(start, "start", "frames", lowest=-LARGEST_NUMBER)
+        stop = self.n_frames if stop is None else whole(stop, "stop", "frames", lowest=-LARGEST_NUMBER)
         data = np.asarray(self.data[start:stop])
         if self.levels is None:
             return data.astype(dtype)
@@ -188,18 +198,22 @@ class Movie:
         Parameters
         ----------
         black, white : float, optional
-            The values shown as black and white; default: the two levels of a two-level movie.
+            The values shown as black and white, both or neither; default: the two levels of a two-level movie.
             A graded movie whose values already lie in [-1, 1] needs neither.
 
         Raises
         ------
         ContractError
-            If the movie has a single level, or is graded, outside [-1, 1] and black or white is not given; or if its
-            contrast would be beyond all that is shown, or nothing.
+            If the movie has a single level, or is graded, outside [-1, 1] and black and white are not given; if only
+            one of them is; or if its contrast would be beyond all that is shown, or nothing.
         """
         lowest, highest = self.levels or self.extremes()
-        if black is None or white is None:
+        if black is None and white is None:
             black, white = self._usual_black_and_white(lowest, highest)
+        if black is None or white is None:
+            given, missing = ("white", "black") if black is None else ("black", "white")
+            raise ContractError(f"{given} is given without {missing}, expected both or neither")
+        black, white = real(black, "black"), real(white, "white")
         if black == white or not (math.isfinite(black) and math.isfinite(white)):
             raise ContractError(f"black is {black:g} and white {white:g}, expected two different values")
         ends = (_contrast(lowest, black, white), _contrast(highest, black, white))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.arguments import date, floats, instance, members, real, settle, shown, text, whole
+from dj_neuron.contracts.movie import Movie
 from dj_neuron.contracts.notebook import session_html, spike_train_html, stimulation_html
 from dj_neuron.errors import ContractError
 
@@ -17,15 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dj_neuron.contracts.movie import Movie
-
     Floats = NDArray[np.float64]
 
 ROUNDING_ULPS = 16
 """Of times: a few sums of onsets, delays and k / rate; far below any real jitter."""
-
-LARGEST_NUMBER = 2**31 - 1
-"""Of neurons, stimulations and samples: what tables hold."""
 
 _RATES_HZ = (0.001, 10_000.0)  # one image in a quarter of an hour; sampling rates of electrodes begin here
 _PIXELS_UM = (0.001, 10_000.0)
@@ -51,10 +48,9 @@ class SpikeTrain:
     label: str = ""
 
     def __post_init__(self) -> None:
-        with np.errstate(over="ignore"):  # what is beyond float64 becomes infinite, and is refused
-            times_s = np.array(self.times_s, np.float64)
-        where = f"neuron {self.neuron_id}"
-        _check_number("neuron_id", self.neuron_id, where)
+        where = f"neuron {shown(self.neuron_id)}"
+        neuron_id, label = whole(self.neuron_id, "neuron_id", where), text(self.label, "label", where)
+        times_s = np.array(floats(self.times_s, "spike times", where))
         if times_s.ndim != 1:
             raise ContractError(f"{where}: spike times have shape {times_s.shape}, expected (n_spikes,)")
         if not np.isfinite(times_s).all():
@@ -77,7 +73,7 @@ class SpikeTrain:
                 "expected ascending times"
             )
         times_s.flags.writeable = False
-        object.__setattr__(self, "times_s", times_s)
+        settle(self, neuron_id=neuron_id, times_s=times_s, label=label)
 
     @property
     def n_spikes(self) -> int:
@@ -122,17 +118,19 @@ class Stimulation:
     gaps_s: Floats | None = None
 
     def __post_init__(self) -> None:
-        where = f"stimulation {self.stimulation_number}"
-        _check_number("stimulation_number", self.stimulation_number, where)
+        where = f"stimulation {shown(self.stimulation_number)}"
+        settle(self, stimulation_number=whole(self.stimulation_number, "stimulation_number", where))
+        instance(self.movie, Movie, "movie", where)
+        settle(self, spike_trains=members(self.spike_trains, SpikeTrain, "spike_trains", where))
         if self.frame_edges_s is not None:
             edges_s = self._checked_edges(where)
-            object.__setattr__(self, "frame_edges_s", edges_s)
-            object.__setattr__(self, "frame_rate_hz", 1 / float(np.median(np.diff(edges_s))))
-            object.__setattr__(self, "onset_s", float(edges_s[0]))
+            settle(self, frame_edges_s=edges_s, onset_s=edges_s[0], frame_rate_hz=1 / np.median(np.diff(edges_s)))
+        for name in ("frame_rate_hz", "onset_s", "pixel_size_um"):
+            settle(self, **{name: real(getattr(self, name), name, where)})
         for name, (lowest, highest) in (("frame_rate_hz", _RATES_HZ), ("pixel_size_um", _PIXELS_UM)):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ContractError(f"{where}: {name} is {value}, expected a positive number")
+                raise ContractError(f"{where}: {name} is {value:g}, expected a positive number")
             if not lowest <= value < highest:
                 raise ContractError(f"{where}: {name} is {value:g}, expected {lowest:g} to {highest:g}")
         if not (math.isfinite(self.onset_s) and abs(self.onset_s) <= _LATEST_S):
@@ -142,10 +140,10 @@ class Stimulation:
             raise ContractError(f"{where}: neuron ids are {ids!s:.60}, expected each once, in ascending order")
         if self.gaps_s is not None:
             gaps_s = self._checked_gaps(where)
-            object.__setattr__(self, "gaps_s", gaps_s if len(gaps_s) else None)
+            settle(self, gaps_s=gaps_s if len(gaps_s) else None)
 
     def _checked_edges(self, where: str) -> Floats:
-        edges_s = np.array(self.frame_edges_s, np.float64)
+        edges_s = np.array(floats(self.frame_edges_s, "frame edges", where))
         if edges_s.shape != (self.movie.n_frames + 1,):
             raise ContractError(
                 f"{where}: frame edges have shape {edges_s.shape}, expected ({self.movie.n_frames + 1},): "
@@ -162,7 +160,7 @@ class Stimulation:
         return edges_s
 
     def _checked_gaps(self, where: str) -> Floats:
-        gaps_s = np.array(self.gaps_s, np.float64)
+        gaps_s = np.array(floats(self.gaps_s, "gaps", where))
         if gaps_s.ndim != 2 or gaps_s.shape[1] != 2 or not (gaps_s[:, 0] < gaps_s[:, 1]).all():
             raise ContractError(f"{where}: gaps are no pairs of seconds, expected rows of (from, to) with from < to")
         if self.frame_edges_s is None:
@@ -200,9 +198,10 @@ class Source:
     reader: str
 
     def __post_init__(self) -> None:
+        for name in ("file_name", "sha256", "reader"):
+            settle(self, **{name: text(getattr(self, name), name, "source")})
         # names of files need not be text; what is not becomes a replacement character
-        name = self.file_name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        object.__setattr__(self, "file_name", name)
+        settle(self, file_name=self.file_name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +210,8 @@ class Session:
 
     Parameters
     ----------
+    session_date : datetime.date
+        Of a date with a time, the day that it says; its time zone moves nothing.
     remarks : tuple of str
         What the reader has to say about this reading, a sentence each: what it left in the file, and what it took for
         granted. They are shown when the session is ingested, and not stored.
@@ -227,11 +228,21 @@ class Session:
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("subject_name", "species", "subject_description", "note"):
+            settle(self, **{name: text(getattr(self, name), name)})
         if not self.subject_name.strip():
             raise ContractError("subject_name is empty, expected the name of the animal or its line")
         if not self.subject_name.isprintable():
             raise ContractError(f"subject_name is {ascii(self.subject_name)[:40]}, expected printable text")
-        _check_number("sample_number", self.sample_number, str(self), lowest=0)
+        settle(self, session_date=date(self.session_date, "session_date", self.subject_name))
+        where = f"{self.subject_name}, {self.session_date}, sample {shown(self.sample_number)}"
+        settle(
+            self,
+            sample_number=whole(self.sample_number, "sample_number", where, lowest=0),
+            stimulations=members(self.stimulations, Stimulation, "stimulations", where),
+            source=instance(self.source, Source, "source", where),
+            remarks=members(self.remarks, str, "remarks", where),
+        )
         numbers = [stimulation.stimulation_number for stimulation in self.stimulations]
         if any(b <= a for a, b in pairwise(numbers)):
             raise ContractError(f"{self}: stimulation numbers are {numbers!s:.60}, expected each once, ascending")
@@ -283,8 +294,3 @@ def frame_ends_s(edges_s: Floats, gaps_s: Floats) -> Floats:
             )
         ends_s[frame] = min(ends_s[frame], begin_s)  # of two gaps in a frame the first
     return ends_s
-
-
-def _check_number(name: str, number: int, where: str, lowest: int = 1) -> None:
-    if not lowest <= number <= LARGEST_NUMBER:
-        raise ContractError(f"{where}: {name} is {number}, expected {lowest} to {LARGEST_NUMBER}")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at, safe_mat
-from dj_neuron.readers.values import as_count, as_number, as_positive, as_text, shown
+from dj_neuron.readers.values import as_count, as_number, as_positive, as_text
 from dj_neuron.white_noise import RET1_SEED, ret1_movie, ret1_stream
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at, safe_pickle, unfolding
-from dj_neuron.readers.values import as_count, as_number, as_positive, as_text, shown
+from dj_neuron.readers.values import as_count, as_number, as_positive, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

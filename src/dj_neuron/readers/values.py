@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 
 _LONGEST_TEXT = 2000  # as the longest column of text
@@ -45,16 +46,6 @@ def as_text(value: Any, name: str, place: str) -> str:
     if len(text) > _LONGEST_TEXT:
         raise ReadError(f"{place}: {name} is {len(text)} characters long, expected at most {_LONGEST_TEXT}")
     return str(text)
-
-
-def shown(value: Any) -> str:
-    """Give what a message can say about a value of any kind."""
-    if isinstance(value, np.ndarray):
-        return f"an array {value.shape} of {value.dtype}"
-    if isinstance(value, list | tuple | dict | set | frozenset):
-        return f"a {type(value).__name__}"
-    text = ascii(value[:50] if isinstance(value, str | bytes | bytearray) else value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _single(value: Any) -> Any:

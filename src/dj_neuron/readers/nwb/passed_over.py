@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers.nwb.own_tables import MODULE
 from dj_neuron.readers.nwb.units import TAKEN
-from dj_neuron.readers.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dj_neuron.contracts import Session, Source, Stimulation
+from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
 from dj_neuron.readers.nwb.movies import is_movie, movie_of_series
@@ -15,7 +16,7 @@ from dj_neuron.readers.nwb.passed_over import refuse_passed_over, stimuli_passed
 from dj_neuron.readers.nwb.sidecar import GEOMETRY, TIMING
 from dj_neuron.readers.nwb.timing import timing_of
 from dj_neuron.readers.nwb.units import TAKEN, Shown, spike_trains
-from dj_neuron.readers.values import as_text, shown
+from dj_neuron.readers.values import as_text
 
 if TYPE_CHECKING:
     import warnings
