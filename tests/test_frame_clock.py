@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from dj_neuron.contracts import Movie, Stimulation
 from dj_neuron.errors import AlignmentError
+from dj_neuron.strf import autocorrelogram, refractory_violations
 from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
 
 rates = st.floats(1, 500)
@@ -147,3 +150,75 @@ def test_ranges_without_a_delay_or_with_too_many_are_refused(arguments, words):
 def test_bad_clocks_are_refused_in_words(make, words):
     with pytest.raises(AlignmentError, match=words):
         make()
+
+
+CLOCK = FrameClock.regular(60, 10, 0)
+TAKES_A_NUMBER = {
+    "frame_rate_hz": lambda value: FrameClock.regular(value, 10, 0),
+    "onset_s": lambda value: FrameClock.regular(60, 10, value),
+    "last_end_s": lambda value: FrameClock.from_starts([0.0, 0.1], value),
+    "first_s": lambda value: CLOCK.delays_between(value, 1),
+    "last_s": lambda value: CLOCK.delays_between(0, value),
+    "step_s": lambda value: CLOCK.delays_between(0, 1, value),
+    "delay_s": lambda value: CLOCK.frames_at(np.zeros(1), value),
+}
+TAKES_TIMES = [
+    ("frame edges", FrameClock.from_edges),
+    ("frame times", lambda values: FrameClock.from_starts(values, 9.0)),
+    ("gaps", lambda values: FrameClock.from_starts([0.0, 0.1], 0.2, gaps_s=values)),
+    ("joins", lambda values: FrameClock.from_starts([0.0, 0.1], 0.2, joins_s=values)),
+    ("spike times", lambda values: CLOCK.frames_at(values, 0.0)),
+    ("spike times", refractory_violations),
+    ("spike times", autocorrelogram),
+]
+
+
+@pytest.mark.parametrize("name", TAKES_A_NUMBER)
+@pytest.mark.parametrize("value", [None, "0.1", True, [0.1], np.array([0.1]), Decimal(1), np.timedelta64(1, "s"), 1j])
+def test_numbers_are_never_made_of_something_else(name, value):
+    with pytest.raises(AlignmentError, match=rf"{name} is .*, expected a number$"):
+        TAKES_A_NUMBER[name](value)
+
+
+@pytest.mark.parametrize("n_frames", [None, "10", 10.0, 10.5, True, np.float64(10), -1])
+def test_frames_are_counted_in_whole_numbers(n_frames):
+    with pytest.raises(AlignmentError, match=r"n_frames is .*, expected a whole number from 0"):
+        FrameClock.regular(60, n_frames, 0)
+    assert FrameClock.regular(np.float32(60), np.uint8(10), np.int64(0)).n_frames == 10
+
+
+@pytest.mark.parametrize(("name", "make"), TAKES_TIMES)
+@pytest.mark.parametrize(
+    "values", [None, "abc", ["0.1", "0.2"], [True, False], [[0.1], [0.1, 0.2]], np.array([0, 1], "m8[s]"), [0.1j]]
+)
+def test_times_are_never_made_of_something_else(name, make, values):
+    with pytest.raises(AlignmentError, match=rf"^{name} are .*, expected real numbers$"):
+        make(values)
+
+
+@pytest.mark.parametrize(("name", "make"), TAKES_TIMES)
+def test_masked_times_are_refused(name, make):
+    with pytest.raises(AlignmentError, match=rf"^{name} have masked elements"):
+        make(np.ma.array([0.0, 0.1], mask=[False, True]))
+
+
+@pytest.mark.parametrize("gaps", [[0.05, 0.1], [0.01, 0.02, 0.03], [[0.01], [0.02]], np.zeros((1, 1, 2)), 0.05])
+def test_gaps_are_pairs(gaps):
+    with pytest.raises(AlignmentError, match=r"^gaps have shape \(.*\), expected \(n_gaps, 2\)$"):
+        FrameClock.from_starts([0.0, 0.1], 0.2, gaps_s=gaps)
+
+
+def test_joins_are_finite():
+    with pytest.raises(AlignmentError, match="joins are not all finite"):
+        FrameClock.from_edges([0.0, 0.1], joins_s=[np.nan])
+
+
+@pytest.mark.parametrize("rule", [None, 1, "round", ["floor"], np.array(["floor", "nearest"])])
+def test_unknown_rules_are_refused_with_those_that_there_are(rule):
+    with pytest.raises(AlignmentError, match=r"^frame_rule is .*, expected one of floor, nearest$"):
+        CLOCK.frames_at(np.zeros(1), 0.0, rule)
+
+
+def test_only_stimulations_have_a_clock():
+    with pytest.raises(AlignmentError, match=r"^stimulation is None, expected a Stimulation$"):
+        FrameClock.of(None)

@@ -142,7 +142,7 @@ def spike_triggered_average(
     >>> sta.n_used.tolist(), sta.ledger.n_after_end.tolist()
     ([[1, 2]], [[1, 0]])
     """
-    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule, min_spikes)
     found = sum_frames(movie, frame_clock, trains, delays, frame_rule)
     n_used, square_counts = found.ledger.n_used, found.square_counts
     trials = frozen_repeats(movie)

@@ -129,7 +129,7 @@ def spike_triggered_covariance(
        Neuron 46:945-956.
     .. [3] Paninski (2003), Convergence properties of three spike-triggered analysis techniques, Network 14:437-464.
     """
-    movie, (train,), delays = checked(movie, frame_clock, [spike_train], delays_s)
+    movie, (train,), delays = checked(movie, frame_clock, [spike_train], delays_s, frame_rule, min_spikes)
     if mask is None:
         (first,), (train,) = split_halves(frame_clock, [train], _STRETCH_S)
         n_delays = int(np.count_nonzero(delays >= 0))

@@ -51,7 +51,7 @@ def covariance_window(
     is added up over four kinds of neighbours, delays >= 0 and the blocks of a window. What pairs only blocks further
     apart, or blocks at different times, remains unseen.
     """
-    movie, (train,), delays = checked(movie, frame_clock, [spike_train], delays_s)
+    movie, (train,), delays = checked(movie, frame_clock, [spike_train], delays_s, frame_rule)
     n_delays = int(np.count_nonzero(delays >= 0))
     if not 0 < n_delays <= max_dimensions:
         raise ContractError(f"{n_delays} delays of 0 or more, expected 1 to {max_dimensions}")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from dj_neuron.contracts import Stimulation
+from dj_neuron.contracts.arguments import choice, floats, instance, real, whole
 from dj_neuron.contracts.recording import ROUNDING_ULPS, frame_ends_s
 from dj_neuron.errors import AlignmentError, ContractError
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-    from dj_neuron.contracts import Stimulation
 
     Floats = NDArray[np.float64]
 
@@ -62,18 +62,21 @@ class FrameClock:
     @classmethod
     def regular(cls, frame_rate_hz: float, n_frames: int, onset_s: float) -> FrameClock:
         """Frames that follow each other at `frame_rate_hz` from `onset_s` on."""
+        frame_rate_hz = real(frame_rate_hz, "frame_rate_hz", error=AlignmentError)
+        n_frames = whole(n_frames, "n_frames", lowest=0, error=AlignmentError)
+        onset_s = real(onset_s, "onset_s", error=AlignmentError)
         if not (np.isfinite(frame_rate_hz) and frame_rate_hz > 0 and n_frames > 0 and np.isfinite(onset_s)):
             raise AlignmentError(
-                f"a clock of {n_frames} frames at {frame_rate_hz} Hz from {onset_s} s, expected at least one frame, "
-                "a positive rate and a finite onset"
+                f"a clock of {n_frames} frames at {frame_rate_hz:g} Hz from {onset_s:g} s, expected at least one "
+                "frame, a positive rate and a finite onset"
             )
         edges_s = onset_s + np.arange(n_frames + 1) / frame_rate_hz
-        return cls(edges_s[:-1], edges_s[1:], frame_rate_hz=float(frame_rate_hz), is_regular=True)
+        return cls(edges_s[:-1], edges_s[1:], frame_rate_hz=frame_rate_hz, is_regular=True)
 
     @classmethod
     def from_edges(cls, edges_s: ArrayLike, *, joins_s: ArrayLike = ()) -> FrameClock:
         """Frames at measured times: ``n_frames + 1`` edges, the last being the end of the last frame."""
-        edges = np.asarray(edges_s, np.float64)
+        edges = floats(edges_s, "frame edges", error=AlignmentError)
         if edges.ndim != 1 or edges.size < 2:
             raise AlignmentError(
                 f"frame edges have shape {edges.shape}, expected (n_frames + 1,) with at least one frame"
@@ -105,24 +108,30 @@ class FrameClock:
         Raises
         ------
         AlignmentError
-            If times are not finite and ascending, or a frame starts inside a gap.
+            If times are not finite and ascending, a frame starts inside a gap, or gaps are no pairs.
         """
-        starts = np.asarray(starts_s, np.float64)
-        edges = np.append(starts, last_end_s)
+        starts = floats(starts_s, "frame times", error=AlignmentError)
+        edges = np.append(starts, real(last_end_s, "last_end_s", error=AlignmentError))
         if starts.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise AlignmentError(
                 "frame times are not finite and strictly ascending, the end of the last frame included"
             )
+        gaps = floats(gaps_s, "gaps", error=AlignmentError)
+        if gaps.size and (gaps.ndim != 2 or gaps.shape[1] != 2):
+            raise AlignmentError(f"gaps have shape {gaps.shape}, expected (n_gaps, 2)")
         try:
-            ends = frame_ends_s(edges, np.asarray(gaps_s, np.float64).reshape(-1, 2))
+            ends = frame_ends_s(edges, gaps.reshape(-1, 2))
         except ContractError as error:
             raise AlignmentError(str(error)) from None
-        joins = np.sort(np.asarray(joins_s, np.float64).ravel())
+        joins = np.sort(floats(joins_s, "joins", error=AlignmentError).ravel())
+        if not np.isfinite(joins).all():
+            raise AlignmentError("joins are not all finite, expected seconds")
         return cls(starts, ends, joins_s=joins, frame_rate_hz=float(1 / np.median(np.diff(edges))))
 
     @classmethod
     def of(cls, stimulation: Stimulation) -> FrameClock:
         """Give the clock of a stimulation: its measured frame times, or its measured rate."""
+        instance(stimulation, Stimulation, "stimulation", error=AlignmentError)
         if stimulation.frame_edges_s is None:
             return cls.regular(stimulation.frame_rate_hz, stimulation.movie.n_frames, stimulation.onset_s)
         edges_s = stimulation.frame_edges_s
@@ -151,11 +160,10 @@ class FrameClock:
         array (n_spikes,) of int64
             0-based frame index, or BEFORE_ONSET, AFTER_END or IN_GAP.
         """
-        spike_times_s = np.asarray(spike_times_s, np.float64)
-        if frame_rule == "nearest":
+        spike_times_s = floats(spike_times_s, "spike times", error=AlignmentError)
+        delay_s = real(delay_s, "delay_s", error=AlignmentError)
+        if choice(frame_rule, FRAME_RULES, "frame_rule", error=AlignmentError) == "nearest":
             return self._nearest(spike_times_s, delay_s)
-        if frame_rule != "floor":
-            raise AlignmentError(f"frame rule is {frame_rule!r}, expected one of {', '.join(FRAME_RULES)}")
         tolerance_s = self.tolerances_s([spike_times_s], np.array([delay_s], np.float64)).item()
         seen_s = spike_times_s - delay_s + tolerance_s
         frame = np.searchsorted(self.starts_s, seen_s, side="right") - 1
@@ -199,9 +207,14 @@ class FrameClock:
         AlignmentError
             If the range is reversed, or holds no delay or more than ``MOST_DELAYS``.
         """
+        first_s, last_s, step_s = (
+            real(value, name, "delays", error=AlignmentError)
+            for name, value in (("first_s", first_s), ("last_s", last_s), ("step_s", step_s))
+        )
         if not (np.isfinite([first_s, last_s, step_s]).all() and step_s >= 0 and last_s >= first_s):
             raise AlignmentError(
-                f"delays from {first_s} to {last_s} s in steps of {step_s} s, expected first <= last and a step >= 0"
+                f"delays from {first_s:g} to {last_s:g} s in steps of {step_s:g} s, expected first <= last and a "
+                "step >= 0"
             )
         if first_s == last_s:
             return np.array([first_s], np.float64)

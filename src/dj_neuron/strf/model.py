@@ -136,7 +136,7 @@ def predict_held_out(
 
     The noise ceiling is that of all trials given, :func:`~dj_neuron.strf.noise_ceiling`; no prediction enters it.
     """
-    movie, times, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, times, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule, min_spikes)
     delays = delays[delays >= 0]
     if not delays.size:
         raise AlignmentError("no delay is 0 s or more, expected some: what comes after a spike predicts nothing")

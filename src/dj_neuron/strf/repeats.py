@@ -87,7 +87,7 @@ def trial_counts(
     """
     counts = []
     for clock, train in presentations:
-        shown = clock.frames_at(np.asarray(train, np.float64), 0.0)
+        shown = clock.frames_at(train, 0.0)
         own = np.bincount(shown[shown >= 0], minlength=clock.n_frames).astype(np.float64)
         counts.append(own[trials] if trials.size else own[None])
     return binned(np.concatenate(counts), n_frames_bin)

@@ -133,7 +133,7 @@ def ridge_strf(
        their responses to natural stimuli, Network 12:289-316.
     .. [2] Saunders, Gammerman, Vovk (1998), Ridge regression learning algorithm in dual variables, ICML 15:515-521.
     """
-    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule, min_spikes)
     tried = np.atleast_1d(np.asarray(strengths, np.float64))
     is_chosen = np.ones(movie.shape[1:], np.bool_) if blocks is None else np.asarray(blocks, np.bool_)
     if tried.size == 0 or not (np.isfinite(tried) & (tried > 0)).all():

@@ -121,7 +121,7 @@ def circular_shift_null(
     .. [1] Nichols, Holmes (2002), Nonparametric permutation tests for functional neuroimaging, Human Brain Mapping
        15:1-25.
     """
-    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule, min_spikes)
     if len(neuron_numbers) != len(trains):
         raise AlignmentError(f"{len(neuron_numbers)} neuron numbers for {len(trains)} spike trains, expected one each")
     spikes = align(frame_clock, trains, delays, frame_rule)

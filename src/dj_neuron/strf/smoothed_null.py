@@ -78,7 +78,7 @@ def smoothed_shift_null(
     .. [1] Siegmund, Worsley (1995), Testing for a signal with unknown location and scale in a stationary Gaussian
        random field, Ann Stat 23:608-639.
     """
-    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule)
     if len(trains) != len(null.shifts):
         raise AlignmentError(f"{len(trains)} spike trains for a null of {len(null.shifts)}, expected one each")
     largest = np.full((len(trains), null.n_shifts + 1), np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dj_neuron.contracts.arguments import floats
 from dj_neuron.errors import AlignmentError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RefractoryViolations:
 
 def refractory_violations(times_s: ArrayLike, refractory_s: float = 0.002) -> RefractoryViolations:
     """Count intervals shorter than `refractory_s` in a train of ascending times, ``(n_spikes,)``."""
-    intervals_s = np.diff(np.asarray(times_s, np.float64))
+    intervals_s = np.diff(floats(times_s, "spike times", error=AlignmentError))
     return RefractoryViolations(int(np.count_nonzero(intervals_s < refractory_s)), int(intervals_s.size))
 
 
@@ -70,7 +71,7 @@ def autocorrelogram(times_s: ArrayLike, max_lag_s: float = 0.05, bin_s: float = 
     """
     if not 0 < bin_s <= max_lag_s:
         raise AlignmentError(f"bins of {bin_s} s up to {max_lag_s} s, expected 0 < bin <= reach")
-    times = np.asarray(times_s, np.float64)
+    times = floats(times_s, "spike times", error=AlignmentError)
     n_bins = round(max_lag_s / bin_s)
     edges_s = np.arange(n_bins + 1) * np.float64(bin_s)
     counts = np.zeros(n_bins, np.int64)
@@ -89,5 +90,5 @@ def autocorrelogram(times_s: ArrayLike, max_lag_s: float = 0.05, bin_s: float = 
 
 def rates_hz(times_s: ArrayLike, edges_s: ArrayLike) -> Floats:
     """Give spikes per second between ascending edges, ``(n_edges - 1,)``; the last edge belongs to its bin."""
-    edges = np.asarray(edges_s, np.float64)
-    return np.asarray(np.histogram(np.asarray(times_s, np.float64), edges)[0] / np.diff(edges))
+    edges = floats(edges_s, "edges", error=AlignmentError)
+    return np.asarray(np.histogram(floats(times_s, "spike times", error=AlignmentError), edges)[0] / np.diff(edges))

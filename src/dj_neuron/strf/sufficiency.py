@@ -112,7 +112,7 @@ def data_sufficiency(
     .. [1] Spearman (1910), Correlation calculated from faulty data, Br. J. Psychol. 3:271-295.
     .. [2] Brown (1910), Some experimental results in the correlation of mental abilities, Br. J. Psychol. 3:296-322.
     """
-    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s)
+    movie, trains, delays = checked(movie, frame_clock, spike_trains, delays_s, frame_rule, min_spikes)
     parts = np.atleast_1d(np.asarray(fractions, np.float64))
     if parts.ndim != 1 or not ((parts > 0) & (parts <= 1)).all():
         raise AlignmentError(f"fractions are {parts.tolist()}, expected parts of the recording above 0 and up to 1")
