@@ -277,6 +277,66 @@ def test_bad_ranges_are_refused(first, last, step):
         DelayRange(first, last, step)
 
 
+NO_DELAYS = [None, "0.2", True, ["0.2"], [None], np.array(0.1), [[0.1]], 0.1j, [np.ma.masked], np.timedelta64(1, "s")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        *[({"delays_s": delays}, "delays: first_s is .*, expected a number$") for delays in NO_DELAYS],
+        ({"frame_rule": "round"}, "^frame_rule is 'round', expected one of floor, nearest$"),
+        ({"frame_rule": None}, "^frame_rule is None, expected one of floor, nearest$"),
+        ({"estimator": "mean"}, "^estimator is 'mean', expected one of sta, ridge$"),
+        ({"estimator": ["sta"]}, "^estimator is a list, expected one of sta, ridge$"),
+        ({"centre": "no"}, "^centre is 'no', expected True or False$"),
+        ({"centre": None}, "^centre is None, expected True or False$"),
+        *[
+            ({"min_spikes": value}, "^min_spikes is .*, expected a whole number from 1 to 2147483647$")
+            for value in (0, -1, 1.5, 1.0, None, "1", True, 2**31)
+        ],
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_anything_is_registered(embedded, arguments, words):
+    with pytest.raises(PipelineError, match=words):
+        embedded.compute(**{"delays_s": 0.1, "queue": True} | arguments)
+    assert n_rows()["StrfParams"] == 0
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_ends_and_steps_of_ranges_are_numbers(place):
+    values = [0.0, 0.1, 0.1]
+    values[place] = "0.1"
+    with pytest.raises(PipelineError, match=r"^delays: (first|last|step)_s is '0.1', expected a number$"):
+        DelayRange(*values)
+
+
+def test_rules_of_numpy_find_the_row_that_is_there(embedded):
+    embedded.compute(0.25, queue=True)
+    embedded.compute(np.float32(0.25), centre=np.True_, min_spikes=np.int16(1), queue=True)
+    assert n_rows()["StrfParams"] == 1
+
+
+def test_only_sessions_are_ingested_and_what_comes_before_another_thing(embedded, make_session):
+    with pytest.raises(ContractError, match=r"^sessions is a Session, expected a sequence of Session$"):
+        embedded.ingest_sessions(make_session({}))
+    with pytest.raises(ContractError, match=r"^sessions is None, expected a sequence of Session$"):
+        embedded.ingest_sessions(None)
+    with pytest.raises(ContractError, match=r"^sessions\[1\] is None, expected a Session$"):
+        embedded.ingest_sessions([make_session({}), None])
+    assert n_rows()["Session"] == 1
+
+
+def test_numbers_of_numpy_are_ingested_and_are_the_same_again(embedded, make_session):
+    plain = make_session({})
+    of_numpy = dataclasses.replace(
+        plain,
+        sample_number=np.int32(plain.sample_number),
+        session_date=datetime.datetime(2020, 1, 2, 23, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=-7))),
+        stimulations=[dataclasses.replace(plain.stimulations[0], stimulation_number=np.uint8(1))],
+    )
+    assert [report.outcome for report in embedded.ingest_sessions([of_numpy, plain])] == ["new", "unchanged"]
+
+
 def test_sessions_and_stimulations_without_data_are_counted(pipeline, make_session):
     ingest_session(make_session({"spike_trains": ()}))
     ingest_session(make_session(session_date=datetime.date(2021, 1, 1)))

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dj_neuron._datajoint import dj
+from dj_neuron.contracts.arguments import choice, flag, real, settle, whole
 from dj_neuron.errors import PipelineError, is_from_the_database
 from dj_neuron.jobs import Worker
 from dj_neuron.pipeline import covariance, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
 from dj_neuron.strf import thread_limit
-from dj_neuron.strf.frame_clock import MOST_DELAYS
+from dj_neuron.strf.frame_clock import FRAME_RULES, MOST_DELAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from dj_neuron.jobs import Outcome
+
+ESTIMATORS = ("sta", "ridge")
 
 _LONGEST_DELAY_S = 3600.0  # nothing in a retina lasts an hour
 
@@ -51,6 +54,8 @@ class DelayRange:
     step_s: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("first_s", "last_s", "step_s"):
+            settle(self, **{name: real(getattr(self, name), name, "delays", error=PipelineError)})
         if not (np.isfinite([self.first_s, self.last_s, self.step_s]).all() and self.step_s >= 0):
             raise PipelineError(f"delays are {self}, expected finite seconds and a step that is not negative")
         if self.last_s < self.first_s:
@@ -60,7 +65,7 @@ class DelayRange:
         if self.step_s and self.last_s - self.first_s >= MOST_DELAYS * self.step_s:
             raise PipelineError(f"delays are {self}, expected at most {MOST_DELAYS} of them")
         if self.first_s == self.last_s:
-            object.__setattr__(self, "step_s", 0.0)
+            settle(self, step_s=0.0)
 
     def columns(self) -> dict[str, float]:
         """Give the columns of StrfParams."""
@@ -101,7 +106,41 @@ class ComputeReport:
         return self.computed.get(StrfEstimation.__name__, 0)
 
 
-def register(ranges: Sequence[DelayRange], rules: dict[str, Any], *, replace: bool, judge: bool) -> int:
+def delay_ranges(delays_s: Any) -> list[DelayRange]:
+    """Take a delay, a range of them, or any number of either.
+
+    Raises
+    ------
+    PipelineError
+        If anything among them is neither.
+    """
+    is_one = isinstance(delays_s, str | DelayRange) or not np.iterable(delays_s)
+    return [
+        delay if isinstance(delay, DelayRange) else DelayRange(delay, delay)
+        for delay in ([delays_s] if is_one else delays_s)
+    ]
+
+
+def checked_rules(*, estimator: Any, frame_rule: Any, centre: Any, min_spikes: Any) -> dict[str, Any]:
+    """Give the columns of StrfParams that are no delays.
+
+    Raises
+    ------
+    PipelineError
+        If one of them is unknown, or they do not go together.
+    """
+    rules = {
+        "estimator": choice(estimator, ESTIMATORS, "estimator", error=PipelineError),
+        "frame_rule": choice(frame_rule, FRAME_RULES, "frame_rule", error=PipelineError),
+        "centre": flag(centre, "centre", error=PipelineError),
+        "min_spikes": whole(min_spikes, "min_spikes", error=PipelineError),
+    }
+    if estimator == "ridge" and not centre:
+        raise PipelineError("ridge regression without centring was asked for, expected centre=True")
+    return rules
+
+
+def register(ranges: list[DelayRange], rules: dict[str, Any], *, replace: bool, judge: bool) -> int:
     """Insert parameter rows that are not there; give the number of estimations removed because others were.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +22,7 @@ from dj_neuron.strf import use_threads
 from dj_neuron.thread_connections import ThreadConnections, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from types import ModuleType
 
     from dj_neuron.contracts import ReceptiveFieldResult, Session, Strf
@@ -208,7 +207,7 @@ class Pipeline:
             Spike-triggered average, or ridge regression on all delays of a range at once, its strength cross-validated:
             for short recordings and correlated movies; see :func:`dj_neuron.strf.ridge_strf`.
         frame_rule, centre, min_spikes
-            See :func:`dj_neuron.strf.spike_triggered_average`.
+            See :func:`dj_neuron.strf.spike_triggered_average`; `min_spikes` from 1.
         replace : bool
             Remove all other parameter rows and what was computed from them, so that only `delays_s` remain.
         queue : bool
@@ -223,17 +222,21 @@ class Pipeline:
         ComputeReport
             Counts per table; one line per key that failed.
 
+        Raises
+        ------
+        PipelineError
+            If delays or rules are not such as are known; nothing is registered.
+
         Notes
         -----
         Keys are reserved as those of :meth:`work` are: any number of processes may compute at once, and this returns
         when nothing is left to any of them. Keys that failed before are taken up again.
         """
         self._check_open()
-        asked = list(delays_s) if isinstance(delays_s, Iterable) else [delays_s]
-        ranges = [d if isinstance(d, DelayRange) else DelayRange(float(d), float(d)) for d in asked]
-        if estimator == "ridge" and not centre:
-            raise PipelineError("ridge regression without centring was asked for, expected centre=True")
-        rules = {"estimator": estimator, "frame_rule": frame_rule, "centre": centre, "min_spikes": min_spikes}
+        ranges = computing.delay_ranges(delays_s)
+        rules = computing.checked_rules(
+            estimator=estimator, frame_rule=frame_rule, centre=centre, min_spikes=min_spikes
+        )
         confirm_ownership()
         n_removed = computing.register(ranges, rules, replace=replace, judge=judge)
         if queue:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dj_neuron.contracts import Session
+from dj_neuron.contracts.arguments import instance, refuse
 from dj_neuron.contracts.plausibility import remarks_on
 from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable, words_of
 from dj_neuron.pipeline import experiment
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from dj_neuron.contracts import Movie, Session, Stimulation
+    from dj_neuron.contracts import Movie, Stimulation
 
     Row = dict[str, Any]
 
@@ -137,8 +139,10 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
     Species, descriptions, notes and labels that a file or the pipeline leaves empty contradict nothing; those that the
     pipeline lacks are added.
     """
-    for session in sessions:
-        yield ingest_session(session, path)
+    if not np.iterable(sessions):
+        refuse(sessions, "sessions", str(path), "a sequence of Session", ContractError)
+    for place, session in enumerate(sessions):
+        yield ingest_session(instance(session, Session, f"sessions[{place}]", str(path)), path)
 
 
 def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
