@@ -126,11 +126,11 @@ def numbers(
     Raises
     ------
     ContractError or `error`
-        If there are values of another kind, rows of different lengths, or masked elements: their values are nobody's.
+        If there are values of another kind, rows of different lengths, or masked elements, whose values mean nothing.
     """
     place = f"{where}: {name}" if where else name
     if _is_masked(values):
-        raise error(f"{place} have masked elements, expected none, such as .compressed() gives")
+        raise error(f"{place} have masked elements, expected none")
     expected = "real numbers or booleans" if booleans else "real numbers"
     try:
         array = np.asarray(values)
