@@ -2,6 +2,7 @@ import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+import neo
 import numpy as np
 import pandas as pd
 import pytest
@@ -313,6 +314,14 @@ NO_TIMES = [
 def test_times_are_never_made_of_something_else(name, values):
     with pytest.raises(ContractError, match=rf"1: {name} are .*, expected real numbers$"):
         TAKES_TIMES[name](values)
+
+
+@pytest.mark.parametrize("name", TAKES_TIMES)
+def test_a_unit_is_never_dropped(name):
+    spikes = neo.SpikeTrain([100, 200], units="ms", t_stop=300)
+    for values in (spikes, spikes.times):
+        with pytest.raises(ContractError, match=rf"1: {name} are a \w+ with a unit of its own, expected real numbers$"):
+            TAKES_TIMES[name](values)
 
 
 @pytest.mark.parametrize("name", TAKES_TIMES)

@@ -126,19 +126,21 @@ def numbers(
     Raises
     ------
     ContractError or `error`
-        If there are values of another kind, rows of different lengths, or masked elements, whose values mean nothing.
+        If there are values of another kind or with a unit of their own, which NumPy would drop, rows of different
+        lengths, or masked elements, whose values mean nothing.
     """
     place = f"{where}: {name}" if where else name
     if _is_masked(values):
         raise error(f"{place} have masked elements, expected none")
     expected = "real numbers or booleans" if booleans else "real numbers"
+    if any(hasattr(type(values), unit) for unit in ("dimensionality", "unit")):  # of quantities, Neo, pint; Astropy
+        raise error(f"{place} are a {type(values).__name__} with a unit of its own, expected {expected}")
     try:
         array = np.asarray(values)
     except (TypeError, ValueError):  # rows of different lengths, or an object that refuses to be an array
         raise error(f"{place} are {shown(values)} that makes no array, expected {expected}") from None
     if array.dtype.kind not in ("biuf" if booleans else "iuf") and array.size:
-        found = f"an array {array.shape} of {array.dtype!s:.60}" if array.ndim else shown(values)
-        raise error(f"{place} are {found}, expected {expected}")
+        raise error(f"{place} are {f'{array.dtype!s:.60}' if array.ndim else shown(values)}, expected {expected}")
     return array
 
 
