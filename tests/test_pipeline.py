@@ -46,7 +46,7 @@ def test_a_file_goes_in_once(pipeline, small_file):
             r"SpikeTrain .*neuron_id 1 has spike_times_s \[80 values from",
         ),
         (lambda s: {"movie": Movie.from_frames(-s.movie.frames(), block_size_px=(10, 20))}, "has movie_hash"),
-        (lambda s: {"frame_edges_s": np.arange(201.0)}, r"has frame_edges_s None, the file \[201 values from 0\]"),
+        (lambda s: {"frame_edges_s": np.arange(201) / 50}, r"has frame_edges_s None, the file \[201 values from 0\]"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused_with_what_differs(pipeline, make_session, change, words):
@@ -251,7 +251,7 @@ def test_queued_delays_wait_for_the_next_compute(embedded, make_session):
 
 
 def test_what_cannot_be_computed_is_said_and_the_rest_is_done(embedded, make_session):
-    ingest_session(make_session({}, {"frame_edges_s": np.arange(201.0)}))
+    ingest_session(make_session({}, {"frame_edges_s": np.arange(201) / 50}))
     report = embedded.compute(0.1, frame_rule="nearest")
     assert report.n_computed == 1
     assert len(report.errors) == 1
