@@ -38,12 +38,12 @@ def activate(connection: Any, prefix: str) -> None:
         version = versions.recorded(connection, prefix)
         if version is None:
             _create_schemas(connection, prefix)
-            versions.record(connection, prefix, versions.PRESENT)  # first: what is interrupted here can be gone on with
+            give_identity(connection, prefix)
+            versions.record(connection, prefix, versions.PRESENT)  # now: what is interrupted can be gone on with
         else:
             versions.check(version, prefix)
         _bind(connection, prefix)
         if version is None:
-            list(give_identity())
             _make_job_tables()
 
 

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dj_neuron.errors import StoreError
 from dj_neuron.pipeline import experiment
 from dj_neuron.pipeline.store import STORE, backend_of, folder_of, in_words, write
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _HIDDEN_TABLE = "~dj_neuron_identity"
 
 
-def give_identity() -> Iterator[str]:
-    """Give the pipeline an identity, unless it has one; as a step of an upgrade it has nothing to say."""
-    connection, table = experiment.schema.connection, _table()
+def give_identity(connection: Any, prefix: str) -> None:
+    """Give the pipeline under `prefix` an identity, unless it has one."""
+    table = _table(connection, prefix)
     connection.query(f"CREATE TABLE IF NOT EXISTS {table} (pipeline_id VARCHAR(32) NOT NULL)")
-    if not _identity():
+    if not _identity(connection, prefix):
         connection.query(f"INSERT INTO {table} VALUES (%s)", args=(uuid.uuid4().hex,))  # noqa: S608
-    yield from ()
 
 
 def confirm_ownership(*, claim: bool = True) -> None:
@@ -42,17 +38,18 @@ def confirm_ownership(*, claim: bool = True) -> None:
     StoreError
         If it belongs to another database, or the store cannot be used.
     """
+    connection, prefix = experiment.schema.connection, _prefix()
     backend, mark = _mark()
     with in_words({"path": mark, "store": STORE}, reading=False):
         owner = backend.get_buffer(mark).decode("ascii", "replace").strip() if backend.exists(mark) else ""
-    if owner and owner != _identity():
+    if owner and owner != _identity(connection, prefix):
         raise StoreError(
             f"{backend._full_path(mark)} says that the arrays there belong to another database, which would lose them: "
             "choose another data folder or another prefix; remove that file only if the other database is gone"
         )
     if claim and not owner:
         with in_words({"path": mark, "store": STORE}, reading=False):
-            write(backend, mark, [f"{_identity()}\n".encode()])
+            write(backend, mark, [f"{_identity(connection, prefix)}\n".encode()])
 
 
 def give_up_ownership() -> None:
@@ -62,17 +59,20 @@ def give_up_ownership() -> None:
         backend.fs.rm_file(backend._full_path(mark))
 
 
+def _prefix() -> str:
+    return str(experiment.schema.database.removesuffix("_experiment"))
+
+
 def _mark() -> tuple[Any, str]:
     config = experiment.schema.connection._config
-    prefix = experiment.schema.database.removesuffix("_experiment")
-    return backend_of(config, STORE), folder_of(config, STORE, f"{prefix}.pipeline")
+    return backend_of(config, STORE), folder_of(config, STORE, f"{_prefix()}.pipeline")
 
 
-def _identity() -> str:
-    rows = experiment.schema.connection.query(f"SELECT pipeline_id FROM {_table()}").fetchall()  # noqa: S608
+def _identity(connection: Any, prefix: str) -> str:
+    rows = connection.query(f"SELECT pipeline_id FROM {_table(connection, prefix)}").fetchall()  # noqa: S608
     return str(rows[0][0]) if rows else ""
 
 
-def _table() -> str:
-    quoted = experiment.schema.connection.adapter.quote_identifier
-    return f"{quoted(experiment.schema.database)}.{quoted(_HIDDEN_TABLE)}"
+def _table(connection: Any, prefix: str) -> str:
+    quoted = connection.adapter.quote_identifier
+    return f"{quoted(f'{prefix}_experiment')}.{quoted(_HIDDEN_TABLE)}"

@@ -182,6 +182,13 @@ def _add_indexes(table: Any) -> int:
     return n_added
 
 
+def _identity() -> Iterator[str]:
+    """Let the store know whose it is from now on."""
+    schema = experiment.schema
+    give_identity(schema.connection, schema.database.removesuffix("_experiment"))
+    yield from ()
+
+
 _WITH_ARRAYS = (StrfEstimation.Strf, receptive_field.ReceptiveField.Field, covariance.Covariance.Filters)
 _WITH_INDEXES = (
     experiment.SpikeTrain,
@@ -200,6 +207,6 @@ MIGRATIONS = (
     Migration(2, _checksums_and_indexes),
     Migration(3, _indexes_of(receptive_field.Significance.Judgement)),
     Migration(4, _indexes_of(experiment.Neuron)),
-    Migration(5, give_identity),
+    Migration(5, _identity),
 )
 PRESENT = MIGRATIONS[-1].version
