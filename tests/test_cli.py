@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 
 import dj_neuron
+from dj_neuron import demo
 from dj_neuron.cli import main
+from dj_neuron.contracts import Source
 from dj_neuron.embedded import EmbeddedServer
+from dj_neuron.errors import PipelineError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.readers.recording_folder import write_recording_folder
-from dj_neuron.simulate import simulate
+from dj_neuron.simulate import simulate, write_simulation
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,31 @@ def test_build_and_compute_say_what_they_did(run, brief_file, empty_prefix):
     assert "1 stimulation(s) computed, 0 there before, 2 removed" in replaced.stdout
     fresh = run("build", brief_file, "--fresh", "--delay", 0.1, prefix=empty_prefix)
     assert "1 session(s) new" in fresh.stdout
+
+
+def test_build_fresh_deletes_nothing_for_what_is_then_refused(run, data_dir, tmp_path, make_session, empty_prefix):
+    for name, changes in {"old": {"sample_number": 4}, "a": {"note": "first"}, "b": {"note": "second"}}.items():
+        write_recording_folder(make_session({"frame_edges_s": 1 + np.arange(201) / 60}, **changes), tmp_path / name)
+    run("build", tmp_path / "old", "--strfs-only", "--delay", 0.1, prefix=empty_prefix)
+
+    def state():
+        with dj_neuron.connect(data_dir, prefix=empty_prefix) as pipeline:
+            return pipeline.experiment.Session().to_dicts(), len(pipeline.strfs())
+
+    before = state()
+    for arguments, words in (
+        (
+            (tmp_path / "a", tmp_path / "b"),
+            "a: WT, 2020-01-02, sample 3 and .*b: WT, .* contradict each other: Session",
+        ),
+        ((tmp_path / "a", "--estimator", "ridge", "--no-centre"), "ridge regression cannot do without"),
+        ((tmp_path / "a", "--frame-rule", "nearest"), "a: WT, .*: of stimulation 1 this cannot be computed"),
+    ):
+        refused = run("build", *arguments, "--fresh", "--delay", 0.1, prefix=empty_prefix, exit_code=2)
+        assert re.search(words, refused.stderr)
+        assert state() == before
+    run("build", tmp_path / "a", "--estimator", "ridge", "--no-centre", prefix=empty_prefix, exit_code=2)
+    assert state() == before
 
 
 def test_queued_delays_are_computed_by_whoever_comes_next(run, brief_file, empty_prefix):
@@ -258,7 +286,14 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("compute", "--delays", "0.3:0.1"), "expected the first to be at most the last"),
         (("compute", "--delays", "a:b"), "'a:b', expected FIRST:LAST"),
         (("compute", "--replace"), "needs the delays"),
-        (("compute", "--delay", "soon"), "'soon' is not a valid float"),
+        (("compute", "--delay", "soon"), "'--delay': 'soon' is not a number of seconds"),
+        (("compute", "--delay", "nan"), "'--delay': 'nan' is not a number of seconds"),
+        (("compute", "--delay", "0_05"), "'--delay': '0_05' is not a number of seconds"),
+        (("compute", "--delays", "0:0_5"), "'0:0_5', expected FIRST:LAST"),
+        (("compute", "--delay", 50), "delays are 50 s, expected at most 10 s before or after the spike (50 ms: 0.05)"),
+        (("compute", "--delay", 0.1, "--estimator", "ridge", "--no-centre"), "ridge regression cannot do without"),
+        (("compute", "--min-spikes", 3), "min spikes is a rule for new delays, expected delays beside it"),
+        (("watch", ".", "--frame-rule", "nearest"), "frame rule is a rule for new delays, expected delays beside it"),
         (("outline", "."), "."),
         (("simulate", "x.pkl", "--layout", "none"), "none"),
         (("simulate", "/"), "'FILE': '/' does not end in a name, expected one for what is written"),
@@ -352,6 +387,26 @@ def test_demo_can_be_run_again(run, folder, tmp_path, brief_layout):
     write_recording_folder(sessions[2], tmp_path / "own")
     run("build", tmp_path / "own", "--fresh", options=options)
     assert "holds sessions from own" in run("demo", "--layout", "small", options=options, exit_code=2).stderr
+
+
+@pytest.mark.parametrize("seed", [5, 1])
+def test_demo_clears_nothing_that_came_while_it_simulated(
+    data_dir, empty_prefix, tmp_path, brief_layout, make_session, monkeypatch, seed
+):
+    earlier = tmp_path / f"simulated_{brief_layout.stem}.pkl"
+    write_simulation(earlier, brief_layout, seed)
+
+    def simulate_slowly(file, layout, seed, **how):
+        ingest_session(make_session({}, source=Source("mine.pkl", "", "")))
+        return write_simulation(file, layout, seed, **how)
+
+    monkeypatch.setattr(demo, "write_simulation", simulate_slowly)
+    with dj_neuron.connect(data_dir, prefix=empty_prefix) as pipeline:
+        pipeline.ingest(earlier)
+        with pytest.raises(PipelineError, match=r"holds sessions from mine\.pkl"):
+            demo.run(pipeline, layout=brief_layout, figures_dir=tmp_path / "figures", say=lambda _: None)
+        assert len(pipeline.experiment.Session()) == 2
+        assert pipeline.status()["parameter_rows"] == 0
 
 
 def test_the_embedded_server_can_be_looked_after(run, folder, tmp_path):

@@ -13,6 +13,7 @@ from dj_neuron.errors import ConflictError, ContractError, PipelineError
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
 from dj_neuron.pipeline import strf as strf_tables
+from dj_neuron.readers.recording_folder import write_recording_folder
 from dj_neuron.strf import FrameClock, find_peak, spike_triggered_average
 
 
@@ -46,7 +47,7 @@ def test_a_file_goes_in_once(pipeline, small_file):
             r"SpikeTrain .*neuron_id 1 has spike_times_s \[80 values from",
         ),
         (lambda s: {"movie": Movie.from_frames(-s.movie.frames(), block_size_px=(10, 20))}, "has movie_hash"),
-        (lambda s: {"frame_edges_s": np.arange(201) / 50}, r"has frame_edges_s None, the file \[201 values from 0\]"),
+        (lambda s: {"frame_edges_s": np.arange(201) / 59}, r"has frame_edges_s None, the file \[201 values from 0\]"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused_with_what_differs(pipeline, make_session, change, words):
@@ -242,6 +243,97 @@ def test_replacing_leaves_only_the_delays_asked_for(pipeline, make_session):
         pipeline.compute(replace=True)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"delays_s": 0.2, "frame_rule": "nearest"}, "stimulation_number 2 would be removed, .* regular clock"),
+        (
+            {"delays_s": [0.2, DelayRange(0.021, 0.024)]},
+            "stimulation_number 1 would be removed, .* no whole frame lies",
+        ),
+        ({"delays_s": DelayRange(0, 0.5), "estimator": "ridge"}, "would be removed, .* 5 folds of 170 frames"),
+    ],
+)
+def test_nothing_is_removed_for_delays_that_cannot_be_computed(pipeline, make_session, asked, words):
+    ingest_session(make_session({}, {"frame_edges_s": 1 + np.arange(201) / 60}))
+    pipeline.compute([0.1, 0.2], judge=False)
+    before = n_rows()
+    for queue in (False, True):
+        with pytest.raises(PipelineError, match=words):
+            pipeline.compute(**asked, replace=True, queue=queue)
+    assert n_rows() == before
+
+
+def test_what_was_never_computed_is_no_reason_against_replacing(embedded, make_session):
+    ingest_session(make_session({}))
+    embedded.compute(0.1, judge=False)
+    ingest_session(make_session({"frame_edges_s": np.arange(201) / 59}, sample_number=4))
+    report = embedded.compute(0.2, frame_rule="nearest", replace=True, judge=False)
+    assert (report.n_computed, report.n_removed, len(report.errors)) == (1, 1, 1)
+
+
+def test_rules_without_delays_are_refused(embedded):
+    for rule in ({"min_spikes": 3}, {"frame_rule": "nearest"}, {"centre": False}, {"estimator": "ridge"}):
+        with pytest.raises(PipelineError, match=f"{next(iter(rule)).replace('_', ' ')} is a rule for new delays"):
+            embedded.compute(**rule)
+
+
+SAID_TWICE = {
+    "species": ({"species": "rat", "sample_number": 4}, "Subject has species mouse, the second rat"),
+    "note": ({"note": "without"}, "Session has note with drug, the second without"),
+    "label": (
+        {"trains": (SpikeTrain(1, np.array([2.0]), "b"),)},
+        "Neuron neuron_id 1 has source_label a, the second b",
+    ),
+    "neuron": ({"trains": ()}, "Neuron neuron_id 1 is only in the first"),
+    "spikes": (
+        {"trains": (SpikeTrain(1, np.array([2.5]), "a"),)},
+        r"SpikeTrain .*neuron_id 1 has spike_times_s \[1, #.{6}\], the second \[1, #",
+    ),
+    "frame times": ({"frame_edges_s": np.arange(201) / 59}, r"has frame_edges_s None, the second \[201, #"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), SAID_TWICE.values(), ids=SAID_TWICE)
+def test_sessions_that_contradict_each_other_are_refused_as_a_whole(embedded, make_session, tmp_path, change, words):
+    one_spike = (SpikeTrain(1, np.array([2.0]), "a"),)
+
+    def session(*, trains=one_spike, frame_edges_s=None, **texts):
+        texts = {"species": "mouse", "note": "with drug", **texts}
+        return make_session({"spike_trains": trains, "frame_edges_s": frame_edges_s}, **texts)
+
+    folders = [tmp_path / "both" / name for name in "abc"]
+    sessions = [session(sample_number=9, species=""), session(), session(**change)]
+    for folder, one in zip(folders, sessions, strict=True):
+        write_recording_folder(one, folder)
+    places = rf"{folders[1]}: WT, .*, sample 3 and {folders[2]}: WT, .* contradict each other: .*{words}"
+    with pytest.raises(ConflictError, match=places):
+        embedded.check(*folders)
+    embedded.check(*folders[:2], folders[0])
+    if "sample_number" in change:  # else the reader finds that two are the same session
+        for read in (embedded.ingest, embedded.check):
+            with pytest.raises(ConflictError, match=places):
+                read(tmp_path / "both")
+    assert set(n_rows().values()) == {0}
+
+
+def test_computing_is_checked_with_the_files_from_which_it_would_be(embedded, make_session, tmp_path):
+    write_recording_folder(make_session({"frame_edges_s": np.arange(201) / 59}), tmp_path / "measured")
+    embedded.check(tmp_path / "measured", compute={"delays_s": 0.1})
+    for asked, words in (
+        ({"delays_s": 0.1, "frame_rule": "nearest"}, "measured: WT, .*: of stimulation 1 this .* regular clock"),
+        ({"delays_s": 0.1, "estimator": "ridge", "centre": False}, "ridge regression cannot do without subtracting"),
+    ):
+        with pytest.raises(PipelineError, match=words):
+            embedded.check(tmp_path / "measured", compute=asked)
+
+
+def test_a_name_that_looks_the_same_is_the_same_subject(pipeline, make_session):
+    assert ingest_session(make_session(subject_name="M\u00fcller")).outcome == "new"
+    assert ingest_session(make_session(subject_name=" Mu\u0308ller   ")).outcome == "unchanged"
+    assert experiment.Subject().to_arrays("subject_name").tolist() == ["M\u00fcller"]
+
+
 def test_queued_delays_wait_for_the_next_compute(embedded, make_session):
     ingest_session(make_session({}))
     assert embedded.compute(0.1, queue=True).n_computed == 0
@@ -251,7 +343,7 @@ def test_queued_delays_wait_for_the_next_compute(embedded, make_session):
 
 
 def test_what_cannot_be_computed_is_said_and_the_rest_is_done(embedded, make_session):
-    ingest_session(make_session({}, {"frame_edges_s": np.arange(201) / 50}))
+    ingest_session(make_session({}, {"frame_edges_s": np.arange(201) / 59}))
     report = embedded.compute(0.1, frame_rule="nearest")
     assert report.n_computed == 1
     assert len(report.errors) == 1
@@ -267,7 +359,7 @@ def test_delays_are_taken_in_any_form(embedded, make_session, delays):
 
 BAD_RANGES = [
     *[(0.2, 0.1, 0), (0, 0.1, -1), (0, np.inf, 0), (np.nan, np.nan, 0)],
-    *[(1e308, 1e308, 0), (-1e308, 1e308, 0), (0, 3601, 0), (-3601, 0, 0), (0, 1, 1e-9), (0, 1, 1e-320), (0, 1, 1e-4)],
+    *[(1e308, 1e308, 0), (-1e308, 1e308, 0), (0, 10.1, 0), (-10.1, 0, 0), (0, 1, 1e-9), (0, 1, 1e-320), (0, 1, 1e-4)],
 ]
 
 

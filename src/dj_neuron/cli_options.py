@@ -45,6 +45,23 @@ class NumberRange(click.FloatRange):
         return number
 
 
+class _Seconds(click.types.FloatParamType):
+    """Finite seconds, as people write them: Python also takes 0_05, which is 5."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Read a number of seconds."""
+        try:
+            seconds = math.nan if "_" in str(value) else float(value)
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", parameter, context)
+        return seconds
+
+
+SECONDS = _Seconds()
+
+
 class Options:
     """The options before the verb."""
 

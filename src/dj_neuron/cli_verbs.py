@@ -18,7 +18,7 @@ from dj_neuron.cli_db import db
 from dj_neuron.cli_ending import end
 from dj_neuron.cli_export import export
 from dj_neuron.cli_options import FILE as _FILE
-from dj_neuron.cli_options import LARGEST, NumberRange, size_text
+from dj_neuron.cli_options import LARGEST, SECONDS, NumberRange, size_text
 from dj_neuron.cli_options import NEW_FILE as _NEW_FILE
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
@@ -63,8 +63,9 @@ def _parse_range(text: str) -> DelayRange:
     from dj_neuron.connection import DelayRange
 
     try:
-        first, last, step = (float(part) for part in (f"{text}:0" if text.count(":") == 1 else text).split(":"))
-    except ValueError:
+        parts = (f"{text}:0" if text.count(":") == 1 else text).split(":")
+        first, last, step = (SECONDS.convert(part, None, None) for part in parts)
+    except (ValueError, click.BadParameter):
         raise click.BadParameter(
             f"{text!r}, expected FIRST:LAST or FIRST:LAST:STEP in seconds, such as -0.1:0.4", param_hint="'--delays'"
         ) from None
@@ -98,7 +99,7 @@ def _compute_options(command: Any) -> Any:
             metavar="FIRST:LAST[:STEP]",
             help="Range of delays in seconds; without a step, every frame.",
         ),
-        click.option("--delay", type=float, multiple=True, help="One delay in seconds before the spike; repeatable."),
+        click.option("--delay", type=SECONDS, multiple=True, help="One delay in seconds before the spike; repeatable."),
     ):
         command = option(command)
     return command
@@ -227,14 +228,14 @@ def build(options: _Options, /, files: tuple[Path, ...], reader: str | None, fre
     """
     from dj_neuron.connection import DEFAULT_DELAYS
 
-    chosen = _delays(computing.pop("delay"), computing.pop("delays")) or [DEFAULT_DELAYS]
+    strfs_only, asked = computing.pop("strfs_only"), _asked(computing, default=[DEFAULT_DELAYS])
     with options.pipeline() as pipeline:
+        # nothing is deleted or ingested for what is then refused
+        pipeline.check(*(files if fresh else ()), reader=reader, compute=asked)
         if fresh:
-            for file in files:  # nothing is deleted for a file that is then refused
-                pipeline.check(file, reader=reader)
             pipeline.clear()
         _ingest(pipeline, files, reader, quiet=False)
-        _compute(pipeline, chosen, **computing)
+        _compute(pipeline, asked, judge=not strfs_only)
 
 
 @cli.command()
@@ -253,12 +254,11 @@ def watch(options: _Options, /, folder: Path, every: float, reader: str | None, 
     from dj_neuron.connection import DEFAULT_DELAYS
     from dj_neuron.inbox import watch as watch_folder
 
-    chosen = _delays(computing.pop("delay"), computing.pop("delays"))
+    strfs_only, asked = computing.pop("strfs_only"), _asked(computing)
     with options.pipeline() as pipeline:
-        if not chosen and not pipeline.status()["parameter_rows"]:
-            chosen = [DEFAULT_DELAYS]
-        if chosen:
-            _compute(pipeline, chosen, queue=True, **computing)
+        if not asked["delays_s"] and not pipeline.status()["parameter_rows"]:
+            asked["delays_s"] = [DEFAULT_DELAYS]
+        _compute(pipeline, asked, queue=True, judge=not strfs_only)
         _say(f"watching {folder}")
         watch_folder(pipeline, folder, period_s=every, reader=reader, say=click.echo)
 
@@ -270,18 +270,20 @@ def watch(options: _Options, /, folder: Path, every: float, reader: str | None, 
 @click.pass_obj
 def compute(options: _Options, /, replace: bool, queue: bool, **computing: Any) -> None:
     """Add delays and populate what is missing; without a delay, only populate."""
-    chosen = _delays(computing.pop("delay"), computing.pop("delays"))
+    strfs_only, asked = computing.pop("strfs_only"), _asked(computing)
     with options.pipeline() as pipeline:
-        _compute(pipeline, chosen, replace=replace, queue=queue, **computing)
+        _compute(pipeline, asked, replace=replace, queue=queue, judge=not strfs_only)
 
 
-def _compute(
-    pipeline: Pipeline, delays: list[DelayRange], *, no_centre: bool, strfs_only: bool, **arguments: Any
-) -> None:
-    report = pipeline.compute(
-        delays, centre=not no_centre, judge=not strfs_only, show_progress=sys.stderr.isatty(), **arguments
-    )
-    for delay in delays:
+def _asked(computing: dict[str, Any], default: Iterable[DelayRange] = ()) -> dict[str, Any]:
+    """Give delays and rules as a pipeline computes and checks them."""
+    delay, delays, no_centre = (computing.pop(name) for name in ("delay", "delays", "no_centre"))
+    return {"delays_s": _delays(delay, delays) or list(default), "centre": not no_centre, **computing}
+
+
+def _compute(pipeline: Pipeline, asked: dict[str, Any], **arguments: Any) -> None:
+    report = pipeline.compute(**asked, show_progress=sys.stderr.isatty(), **arguments)
+    for delay in asked["delays_s"]:
         click.echo(f"delays: {delay}")
     click.echo(
         f"{report.n_computed} stimulation(s) computed, {report.n_already_there} there before"

@@ -9,21 +9,24 @@ import numpy as np
 
 from dj_neuron._datajoint import dj
 from dj_neuron.contracts.arguments import choice, flag, real, settle, whole
-from dj_neuron.errors import PipelineError, is_from_the_database
+from dj_neuron.errors import AlignmentError, ContractError, PipelineError, is_from_the_database
 from dj_neuron.jobs import Worker
-from dj_neuron.pipeline import covariance, quality, receptive_field
+from dj_neuron.pipeline import covariance, experiment, quality, receptive_field
 from dj_neuron.pipeline.strf import StrfEstimation, StrfParams
-from dj_neuron.strf import thread_limit
+from dj_neuron.strf import FrameClock, thread_limit
 from dj_neuron.strf.frame_clock import FRAME_RULES, MOST_DELAYS
+from dj_neuron.strf.ridge import check_ridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dj_neuron.contracts import Session
     from dj_neuron.jobs import Outcome
 
 ESTIMATORS = ("sta", "ridge")
 
-_LONGEST_DELAY_S = 3600.0  # nothing in a retina lasts an hour
+_LONGEST_DELAY_S = 10.0  # no light acts on spikes for longer: what is beyond was meant in another unit
+_USUAL = {"estimator": "sta", "frame_rule": "floor", "centre": True, "min_spikes": 1}
 
 # In the order of their foreign keys.
 _JUDGING = (
@@ -61,7 +64,9 @@ class DelayRange:
         if self.last_s < self.first_s:
             raise PipelineError(f"delays are {self}, expected the first to be at most the last")
         if not -_LONGEST_DELAY_S <= self.first_s <= self.last_s <= _LONGEST_DELAY_S:
-            raise PipelineError(f"delays are {self}, expected at most {_LONGEST_DELAY_S:g} s before or after the spike")
+            raise PipelineError(
+                f"delays are {self}, expected at most {_LONGEST_DELAY_S:g} s before or after the spike (50 ms: 0.05)"
+            )
         if self.step_s and self.last_s - self.first_s >= MOST_DELAYS * self.step_s:
             raise PipelineError(f"delays are {self}, expected at most {MOST_DELAYS} of them")
         if self.first_s == self.last_s:
@@ -106,51 +111,108 @@ class ComputeReport:
         return self.computed.get(StrfEstimation.__name__, 0)
 
 
-def delay_ranges(delays_s: Any) -> list[DelayRange]:
-    """Take a delay, a range of them, or any number of either.
+@dataclass(frozen=True)
+class Asked:
+    """Delays, and the rules by which to compute at them."""
 
-    Raises
-    ------
-    PipelineError
-        If anything among them is neither.
-    """
-    is_one = isinstance(delays_s, str | DelayRange) or not np.iterable(delays_s)
-    return [
-        delay if isinstance(delay, DelayRange) else DelayRange(delay, delay)
-        for delay in ([delays_s] if is_one else delays_s)
-    ]
+    ranges: tuple[DelayRange, ...]
+    rules: dict[str, Any]
+
+    @classmethod
+    def from_arguments(
+        cls,
+        delays_s: Any = (),
+        *,
+        estimator: Any = "sta",
+        frame_rule: Any = "floor",
+        centre: Any = True,
+        min_spikes: Any = 1,
+    ) -> Asked:
+        """Take what :meth:`~dj_neuron.Pipeline.compute` is given.
+
+        Raises
+        ------
+        PipelineError
+            If anything of it is unknown, or it contradicts itself.
+        """
+        is_one = isinstance(delays_s, str | DelayRange) or not np.iterable(delays_s)
+        ranges = tuple(
+            delay if isinstance(delay, DelayRange) else DelayRange(delay, delay)
+            for delay in ([delays_s] if is_one else delays_s)
+        )
+        rules = {
+            "estimator": choice(estimator, ESTIMATORS, "estimator", error=PipelineError),
+            "frame_rule": choice(frame_rule, FRAME_RULES, "frame_rule", error=PipelineError),
+            "centre": flag(centre, "centre", error=PipelineError),
+            "min_spikes": whole(min_spikes, "min_spikes", error=PipelineError),
+        }
+        unusual = [name for name, value in rules.items() if value != _USUAL[name]]
+        if unusual and not ranges:
+            raise PipelineError(f"{unusual[0].replace('_', ' ')} is a rule for new delays, expected delays beside it")
+        if estimator == "ridge" and not centre:
+            raise PipelineError("ridge regression cannot do without subtracting the mean of each block, expected it")
+        return cls(ranges, rules)
+
+    def check(self, clock: FrameClock, shape: tuple[int, int, int], n_neurons: int) -> None:
+        """Raise AlignmentError or ContractError if it cannot be computed, whatever the movie shows.
+
+        Parameters
+        ----------
+        clock : FrameClock
+        shape : tuple of int
+            Of the movie, ``(n_frames, n_y, n_x)``.
+        n_neurons : int
+        """
+        frame_rule = self.rules["frame_rule"]
+        for asked in self.ranges:
+            delays_s = clock.delays_between(asked.first_s, asked.last_s, asked.step_s)
+            clock.frames_at(np.empty(0), 0.0, frame_rule)
+            if self.rules["estimator"] == "ridge" and n_neurons:
+                check_ridge(shape, clock, delays_s, frame_rule)
+
+    def check_session(self, session: Session, where: str) -> None:
+        """Raise PipelineError if it cannot be computed of all stimulations of a session."""
+        for stimulation in session.stimulations:
+            try:
+                self.check(FrameClock.of(stimulation), stimulation.movie.shape, len(stimulation.spike_trains))
+            except (AlignmentError, ContractError) as error:
+                raise PipelineError(
+                    f"{where}: of stimulation {stimulation.stimulation_number} this cannot be computed: {error}"
+                ) from None
+
+    def check_computed(self) -> None:
+        """Raise PipelineError if it cannot be computed of a stimulation of which something was."""
+        shapes = experiment.Movie().proj("n_frames", "n_y", "n_x")
+        for row in ((experiment.Stimulation() & StrfEstimation().proj()) * shapes).to_dicts(order_by="KEY"):
+            key = {name: row[name] for name in experiment.Stimulation().primary_key}
+            edges_s, gaps_s = row["frame_edges_s"], row["gaps_s"]
+            clock = (
+                FrameClock.regular(row["frame_rate_hz"], row["n_frames"], row["onset_s"])
+                if edges_s is None
+                else FrameClock.from_starts(edges_s[:-1], edges_s[-1], gaps_s=() if gaps_s is None else gaps_s)
+            )
+            try:
+                self.check(clock, (row["n_frames"], row["n_y"], row["n_x"]), len(experiment.SpikeTrain() & key))
+            except (AlignmentError, ContractError) as error:
+                raise PipelineError(
+                    f"what was computed of {in_words(key)} would be removed, and this cannot be computed in its place: "
+                    f"{error}"
+                ) from None
 
 
-def checked_rules(*, estimator: Any, frame_rule: Any, centre: Any, min_spikes: Any) -> dict[str, Any]:
-    """Give the columns of StrfParams that are no delays.
-
-    Raises
-    ------
-    PipelineError
-        If one of them is unknown, or they do not go together.
-    """
-    rules = {
-        "estimator": choice(estimator, ESTIMATORS, "estimator", error=PipelineError),
-        "frame_rule": choice(frame_rule, FRAME_RULES, "frame_rule", error=PipelineError),
-        "centre": flag(centre, "centre", error=PipelineError),
-        "min_spikes": whole(min_spikes, "min_spikes", error=PipelineError),
-    }
-    if estimator == "ridge" and not centre:
-        raise PipelineError("ridge regression without centring was asked for, expected centre=True")
-    return rules
-
-
-def register(ranges: list[DelayRange], rules: dict[str, Any], *, replace: bool, judge: bool) -> int:
+def register(asked: Asked, *, replace: bool, judge: bool) -> int:
     """Insert parameter rows that are not there; give the number of estimations removed because others were.
 
     Raises
     ------
     PipelineError
-        If nothing would remain.
+        If nothing would remain, or nothing could be computed in place of something that was.
     """
-    if replace and not ranges:
+    if replace and not asked.ranges:
         raise PipelineError("replacing delays needs the delays that are to remain")
-    ids = [_register(delay_range, rules) for delay_range in ranges]
+    if replace:
+        asked.check_computed()
+    ids = [_register(delay_range, asked.rules) for delay_range in asked.ranges]
     if judge:
         _register_defaults()
     return _remove_all_but(ids) if replace else 0

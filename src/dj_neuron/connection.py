@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dj_neuron import computing, ingest, pipeline, queries
+from dj_neuron import computing, ingest, ingest_files, pipeline, queries
 from dj_neuron._datajoint import dj
 from dj_neuron.computing import DEFAULT_DELAYS, ComputeReport, DelayRange
 from dj_neuron.contracts.notebook import card, listing
@@ -22,7 +22,7 @@ from dj_neuron.strf import use_threads
 from dj_neuron.thread_connections import ThreadConnections, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from types import ModuleType
 
     from dj_neuron.contracts import ReceptiveFieldResult, Session, Strf
@@ -127,23 +127,30 @@ class Pipeline:
         """
         self._check_open()
         confirm_ownership()
-        return self._reported(ingest.ingest_file(Path(path), reader), progress)
+        return self._reported(ingest_files.ingest_file(Path(path), reader), progress)
 
-    def check(self, path: Path | str, *, reader: str | None = None) -> None:
-        """Read a file and write nothing.
+    def check(self, *paths: Path | str, reader: str | None = None, compute: Mapping[str, Any] | None = None) -> None:
+        """Read files and write nothing.
 
         Parameters
         ----------
-        path, reader
+        *paths, reader
             As for :meth:`ingest`.
+        compute : mapping of str to value, optional
+            Delays and rules as :meth:`compute` takes them, such as ``{"delays_s": 0.1}``, that are to be computed then.
 
         Raises
         ------
         ReadError, ContractError
-            If :meth:`ingest` would refuse the file whatever the pipeline holds.
+            If :meth:`ingest` would refuse a file whatever the pipeline holds.
+        ConflictError
+            If two sessions contradict each other, in one file or in two.
+        PipelineError
+            If the delays and rules contradict themselves, or cannot be computed of a stimulation in the files.
         """
         self._check_open()
-        ingest.check_file(Path(path), reader)
+        asked = None if compute is None else computing.Asked.from_arguments(**compute)
+        ingest_files.check_files(map(Path, paths), reader, *([] if asked is None else [asked.check_session]))
 
     def ingest_sessions(
         self,
@@ -225,7 +232,9 @@ class Pipeline:
         Raises
         ------
         PipelineError
-            If delays or rules are not such as are known; nothing is registered.
+            If delays or rules are not such as are known, or contradict themselves; if there are rules other than the
+            usual without delays; or if `replace` would remove what was computed of a stimulation of which the new
+            cannot be computed. Nothing is registered or removed then.
 
         Notes
         -----
@@ -233,12 +242,11 @@ class Pipeline:
         when nothing is left to any of them. Keys that failed before are taken up again.
         """
         self._check_open()
-        ranges = computing.delay_ranges(delays_s)
-        rules = computing.checked_rules(
-            estimator=estimator, frame_rule=frame_rule, centre=centre, min_spikes=min_spikes
+        asked = computing.Asked.from_arguments(
+            delays_s, estimator=estimator, frame_rule=frame_rule, centre=centre, min_spikes=min_spikes
         )
         confirm_ownership()
-        n_removed = computing.register(ranges, rules, replace=replace, judge=judge)
+        n_removed = computing.register(asked, replace=replace, judge=judge)
         if queue:
             return computing.ComputeReport({}, computing.n_estimations(), n_removed, ())
         arguments = (self._database.connection, self._database.prefix, n_removed)

@@ -100,9 +100,12 @@ def run(
     try:
         pipeline.ingest(file)
     except ConflictError:
+        _refuse_others(pipeline, file.name)  # who may have come meanwhile
         say("     the pipeline holds a demo made from another seed: starting anew")
         pipeline.clear()
         pipeline.ingest(file)
+    truth = read_truth(truth_file)
+    _refuse_others(pipeline, file.name)
     say(f"3/5  computing STRFs at delays of {DEFAULT_DELAYS}, and receptive fields")
     computed = pipeline.compute(DEFAULT_DELAYS)
     if computed.errors:
@@ -110,11 +113,17 @@ def run(
     say("4/5  drawing")
     pictures = pipeline.figures(figures_dir)
     say("5/5  comparing with the known receptive fields")
-    truth = read_truth(truth_file)
     rules = {**DEFAULT_DELAYS.columns(), "estimator": "sta", "frame_rule": "floor", "centre": True, "min_spikes": 1}
-    judged = [judge(strf, truth[strf.stimulation_id, strf.neuron_id]) for strf in pipeline.strfs(rules, combine=False)]
-    fields = pipeline.receptive_fields(rules)
-    checked = [check_field(field, truth[field.stimulation_id, field.neuron_id]) for field in fields]
+    judged = [
+        judge(strf, truth[strf.stimulation_id, strf.neuron_id])
+        for strf in pipeline.strfs(rules, combine=False)
+        if (strf.stimulation_id, strf.neuron_id) in truth  # not of who came while it computed
+    ]
+    checked = [
+        check_field(field, truth[field.stimulation_id, field.neuron_id])
+        for field in pipeline.receptive_fields(rules)
+        if (field.stimulation_id, field.neuron_id) in truth
+    ]
     return DemoReport(
         file=file,
         figures_dir=figures_dir,
@@ -177,6 +186,13 @@ def _distance(place_um: Any, known: KnownNeuron, shape: tuple[int, ...]) -> floa
 
 def _start_from(pipeline: Pipeline, file_name: str, say: Callable[[str], None]) -> None:
     """Leave an earlier demo of the same layout as it is, clear one of another, refuse anything else."""
+    if _refuse_others(pipeline, file_name) - {file_name}:
+        say("     the pipeline holds a demo of another layout: starting anew")
+        pipeline.clear()
+
+
+def _refuse_others(pipeline: Pipeline, file_name: str) -> set[str]:
+    """Give the files of demos that the pipeline holds; raise PipelineError if it holds sessions of any other."""
     sources = set(pipeline.experiment.Session().to_arrays("source_file"))
     others = sorted(sources - {file_name, *map(_file_name, LAYOUTS)})
     if others:
@@ -184,6 +200,4 @@ def _start_from(pipeline: Pipeline, file_name: str, say: Callable[[str], None]) 
             f"{pipeline.database.description} holds sessions from {others[0]}, which the demo would mix with "
             "simulated ones: give the demo a folder of its own with --data-dir"
         )
-    if sources - {file_name}:
-        say("     the pipeline holds a demo of another layout: starting anew")
-        pipeline.clear()
+    return sources

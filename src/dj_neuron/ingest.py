@@ -13,7 +13,6 @@ from dj_neuron.contracts.arguments import instance, refuse
 from dj_neuron.contracts.plausibility import remarks_on
 from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable, words_of
 from dj_neuron.pipeline import experiment
-from dj_neuron.readers import read_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 # In the order of their foreign keys.
 _TABLES = ("Subject", "Session", "Neuron", "Movie", "Stimulation", "SpikeTrain")
-_COMPARED = ("Subject", "Session", "Neuron", "Stimulation", "SpikeTrain")  # movies are compared by their hash
+COMPARED = ("Subject", "Session", "Neuron", "Stimulation", "SpikeTrain")  # movies are compared by their hash
 _SHARED = ("Subject", "Movie")  # rows that several sessions refer to
 _PROVENANCE = ("source_file", "source_sha256", "reader")  # may differ between two files that say the same
 _TEXTS = {"Subject": ("species", "subject_description"), "Session": ("note",), "Neuron": ("source_label",)}
@@ -62,59 +61,6 @@ class IngestReport:
         return "\n  ".join(map(printable, [f"{self.session}: {what}; {counts}", *self.remarks]))
 
 
-def ingest_file(path: Path, reader: str | None = None) -> Iterator[IngestReport]:
-    """Insert the sessions of a file, once all of it was read and nothing in it is at fault.
-
-    Parameters
-    ----------
-    path : Path
-        A recording of any known format.
-    reader : str, optional
-        Name of the reader; default: the one that accepts the file.
-
-    Yields
-    ------
-    IngestReport
-        As soon as a session's transaction is complete.
-
-    Raises
-    ------
-    ReadError, ContractError
-        If anything in the file is not as expected; nothing of it is written.
-    ConflictError
-        If a session is in the pipeline already and the file says something else about it; nothing is written.
-    DatabaseError
-        If the database refuses a session, twice.
-
-    Notes
-    -----
-    A file of several sessions is read twice, so that they need not all be in memory.
-    """
-    sessions = read_sessions(path, reader)
-    only = next(sessions, None)
-    if only is None:
-        return
-    another = next(sessions, None)
-    if another is None:
-        yield ingest_session(only, path)
-        return
-    _compare((only, another), path)
-    del only, another
-    _compare(sessions, path)
-    yield from ingest(read_sessions(path, reader), path)
-
-
-def _compare(sessions: Iterable[Session], path: Path) -> None:
-    for session in sessions:
-        _stored(_checked(session, path)[0], _where(session, path))
-
-
-def check_file(path: Path, reader: str | None = None) -> None:
-    """Refuse a file that :func:`ingest_file` would refuse whatever the pipeline holds; write nothing."""
-    for session in read_sessions(path, reader):
-        _checked(session, path)
-
-
 def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[IngestReport]:
     """Insert sessions one after another.
 
@@ -147,9 +93,9 @@ def ingest(sessions: Iterable[Session], path: Path | str = "") -> Iterator[Inges
 
 def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     """Insert one session unless it is there already; see :func:`ingest`."""
-    rows, remarks = _checked(session, path)
-    where = _where(session, path)
-    stored = _stored(rows, where)
+    rows, remarks = checked_rows(session, path)
+    where = place_of(session, path)
+    stored = stored_rows(rows, where)
     outcome: Outcome = "unchanged"
     if not stored["Session"]:
         try:
@@ -159,7 +105,7 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
             if not is_from_the_database(error):
                 raise
             # another process was quicker, and then must have said the same; or in the way, and then has done by now
-            stored = _stored(rows, where)
+            stored = stored_rows(rows, where)
             if not stored["Session"]:
                 _insert_at_last(rows, where)
                 outcome = "new"
@@ -175,13 +121,14 @@ def ingest_session(session: Session, path: Path | str = "") -> IngestReport:
     )
 
 
-def _where(session: Session, path: Path | str) -> str:
+def place_of(session: Session, path: Path | str) -> str:
+    """Name a session and where it comes from, for messages."""
     return f"{path}: {session}" if path else str(session)
 
 
-def _checked(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+def checked_rows(session: Session, path: Path | str) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     """Give a session's rows and what is suspicious in it; raise ContractError if tables cannot hold it."""
-    where = _where(session, path)
+    where = place_of(session, path)
     rows = session_rows(session)
     _check_texts(rows, where)
     key = {name: rows["Session"][0][name] for name in experiment.Session().primary_key}
@@ -294,21 +241,17 @@ def _insert_at_last(rows: dict[str, list[Row]], where: str) -> None:
         raise DatabaseError(f"{where}: the database does not take it: {words_of(error):.200}") from error
 
 
-def _stored(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:
+def stored_rows(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:
     """Give what the pipeline holds of the session and its subject; raise ConflictError if it says something else."""
     key = {name: rows["Session"][0][name] for name in experiment.Session().primary_key}
     # a table looks only at those attributes of the key that it has
-    stored = {name: (getattr(experiment, name)() & key).to_dicts() for name in _COMPARED}
-    differences = []
-    for name in _COMPARED:
+    stored = {name: (getattr(experiment, name)() & key).to_dicts() for name in COMPARED}
+    found = []
+    for name in COMPARED:
         if stored["Subject" if name == "Subject" else "Session"]:
-            differences += _differences(name, stored[name], rows[name])
-    if differences:
-        shown = "; ".join(differences[:_N_DIFFERENCES_SHOWN])
-        more = len(differences) - _N_DIFFERENCES_SHOWN
-        raise ConflictError(
-            f"{where}: the pipeline holds something else: {shown}{f'; and {more} more' if more > 0 else ''}"
-        )
+            found += differences(name, stored[name], rows[name])
+    if found:
+        raise ConflictError(f"{where}: the pipeline holds something else: {listed(found)}")
     return stored
 
 
@@ -328,25 +271,31 @@ def _add_texts(stored: dict[str, list[Row]], rows: dict[str, list[Row]]) -> bool
     return bool(updates)
 
 
-def _differences(name: str, there: list[Row], said: list[Row]) -> list[str]:
-    """Say in words how the rows of a session in the pipeline and in the file differ."""
+def listed(found: list[str]) -> str:
+    """Give the first few differences, and how many more there are."""
+    more = len(found) - _N_DIFFERENCES_SHOWN
+    return "; ".join(found[:_N_DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def differences(name: str, there: list[Row], said: list[Row], *, old: str = "pipeline", new: str = "file") -> list[str]:
+    """Say in words how the rows of a session that `old` holds differ from those of `new`."""
     own_key = [column for column in getattr(experiment, name)().primary_key if column in _OWN_KEYS]
 
     def by_key(rows: list[Row]) -> dict[tuple[Any, ...], Row]:
         return {tuple(row[column] for column in own_key): row for row in rows}
 
-    known, new = by_key(there), by_key(said)
-    differences = []
-    for key in sorted(known.keys() | new.keys()):
+    known, told = by_key(there), by_key(said)
+    found = []
+    for key in sorted(known.keys() | told.keys()):
         label = " ".join([name, *(f"{column} {value}" for column, value in zip(own_key, key, strict=True))])
-        if key not in known or key not in new:
-            differences.append(f"{label} is only in the {'file' if key in new else 'pipeline'}")
+        if key not in known or key not in told:
+            found.append(f"{label} is only in the {new if key in told else old}")
             continue
-        for column, value in new[key].items():
+        for column, value in told[key].items():
             is_unsaid = column in _TEXTS.get(name, ()) and "" in {value, known[key][column]}
             if column not in _PROVENANCE and not is_unsaid and not _same(known[key][column], value):
-                differences.append(f"{label} has {column} {_short(known[key][column])}, the file {_short(value)}")
-    return differences
+                found.append(f"{label} has {column} {_short(known[key][column])}, the {new} {_short(value)}")
+    return found
 
 
 _OWN_KEYS = ("neuron_id", "stimulation_number")  # what tells rows of one session apart

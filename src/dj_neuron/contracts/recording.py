@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -210,6 +211,9 @@ class Session:
 
     Parameters
     ----------
+    subject_name : str
+        Of the animal or its line, 128 characters at most. Blanks around it are left out and accents are composed
+        (Unicode NFC): what looks the same is one subject.
     session_date : datetime.date
         Of a date with a time, the day that it says; its time zone moves nothing.
     remarks : tuple of str
@@ -230,7 +234,9 @@ class Session:
     def __post_init__(self) -> None:
         for name in ("subject_name", "species", "subject_description", "note"):
             settle(self, **{name: text(getattr(self, name), name)})
-        if not self.subject_name.strip():
+        # arrays of characters are padded with blanks, and file systems decompose accents
+        settle(self, subject_name=unicodedata.normalize("NFC", self.subject_name).strip())
+        if not self.subject_name:
             raise ContractError("subject_name is empty, expected the name of the animal or its line")
         if not self.subject_name.isprintable():
             raise ContractError(f"subject_name is {ascii(self.subject_name)[:40]}, expected printable text")

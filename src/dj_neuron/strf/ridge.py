@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
+_N_FOLDS = 5
 MAX_SIZE = 6000  # of the matrix that is factorised: 0.3 GB, and a few of them
 
 STRENGTHS = tuple(10.0 ** (np.arange(-4, 9) / 2))
@@ -71,7 +72,7 @@ def ridge_strf(
     delays_s: ArrayLike,
     *,
     strengths: ArrayLike = STRENGTHS,
-    n_folds: int = 5,
+    n_folds: int = _N_FOLDS,
     blocks: ArrayLike | None = None,
     frame_rule: FrameRule = "floor",
     min_spikes: int = 1,
@@ -142,9 +143,7 @@ def ridge_strf(
         raise ContractError(
             f"blocks have shape {is_chosen.shape} with {is_chosen.sum()} chosen, expected {movie.shape[1:]} and some"
         )
-    lags, offset_s = _whole_lags(frame_clock, delays)
-    rows = _complete_rows(frame_clock, delays, lags, offset_s, frame_rule)
-    folds = _folds(rows, n_folds, int(np.ptp(lags)))
+    lags, offset_s, rows, folds = _cut(frame_clock, delays, frame_rule, n_folds)
     spikes = align(frame_clock, trains, np.array([offset_s]), frame_rule)
     counts = np.array([np.bincount(spikes.row(i), minlength=movie.n_frames)[rows] for i in range(len(trains))])
     counts = counts.reshape(len(trains), rows.size).T
@@ -159,6 +158,43 @@ def ridge_strf(
     values[is_silent] = scores[is_silent] = np.nan
     strength = np.where(is_silent, np.nan, tried[chosen])
     return RidgeStrf(values, delays, mean_count, tried, scores, strength, n_used)
+
+
+def check_ridge(
+    shape: tuple[int, ...], frame_clock: FrameClock, delays_s: Floats, frame_rule: FrameRule = "floor"
+) -> None:
+    """Refuse what :func:`ridge_strf` would refuse of any movie of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(n_frames, n_y, n_x)``.
+    frame_clock, delays_s, frame_rule
+        As for :func:`ridge_strf`.
+
+    Raises
+    ------
+    AlignmentError, ContractError
+        If delays are not whole frames from each other, or frames too few or blocks too many for them.
+    """
+    lags, _, rows, _ = _cut(frame_clock, delays_s, frame_rule, _N_FOLDS)
+    _check_size(rows.size, lags.size, shape[1] * shape[2])
+
+
+def _cut(
+    clock: FrameClock, delays_s: Floats, frame_rule: FrameRule, n_folds: int
+) -> tuple[Ints, float, Ints, list[tuple[Bools, Bools]]]:
+    """Give the delays in frames, the seconds beside these, the frames that have all of them, and these in folds."""
+    lags, offset_s = _whole_lags(clock, delays_s)
+    rows = _complete_rows(clock, delays_s, lags, offset_s, frame_rule)
+    return lags, offset_s, rows, _folds(rows, n_folds, int(np.ptp(lags)))
+
+
+def _check_size(n_frames: int, n_lags: int, n_blocks: int) -> None:
+    if min(n_frames, n_lags * n_blocks) > MAX_SIZE and n_blocks > MAX_SIZE:
+        raise ContractError(
+            f"{n_frames} frames and {n_blocks} blocks, expected at most {MAX_SIZE} of either: choose fewer blocks"
+        )
 
 
 def _whole_lags(clock: FrameClock, delays_s: Floats) -> tuple[Ints, float]:
@@ -215,13 +251,8 @@ class _Problem:
         Weights are ``(n_neurons, n_delays, n_chosen)``.
         """
         n_columns = self.lags.size * int(self.is_chosen.sum())
-        n_blocks = n_columns // self.lags.size
+        _check_size(self.rows.size, self.lags.size, n_columns // self.lags.size)
         if min(self.rows.size, n_columns) > MAX_SIZE:
-            if n_blocks > MAX_SIZE:
-                raise ContractError(
-                    f"{self.rows.size} frames and {n_blocks} blocks, expected at most {MAX_SIZE} of either: choose "
-                    "fewer blocks"
-                )
             separable = SeparableProblem(self.movie, self.is_chosen, self.lags, self.rows, self.counts)
             return separable.solve(self.folds, self.strengths, self._judge)
         return self._solve_by_frames() if self.rows.size <= n_columns else self._solve_by_columns(n_columns)
