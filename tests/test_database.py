@@ -13,6 +13,7 @@ import numpy as np
 import psycopg2
 import pytest
 
+from dj_neuron.connection import connect
 from dj_neuron.database import open_database
 from dj_neuron.embedded import PORT, EmbeddedServer
 from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError
@@ -166,9 +167,17 @@ def test_the_word_embedded_means_the_embedded_server_whatever_is_configured(data
     assert err == ""
 
 
-def test_a_configured_server_without_a_user_is_refused(folder):
-    out, err = run(OPEN, folder / "data", folder=folder, DJ_HOST="db.example")
-    assert out.startswith("DatabaseError|DataJoint's configuration names the server db.example but no user: ")
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"DJ_HOST": "db.example"}, "names the server db.example but no user: "),
+        ({"DJ_HOST": "db.example", "DJ_USER": " "}, "names the server db.example but no user: "),
+        ({"DJ_HOST": "", "DJ_USER": "anna"}, "has an empty host: set DJ_HOST or "),
+    ],
+)
+def test_a_configured_server_without_a_name_or_a_user_is_refused(folder, variables, words):
+    out, err = run(OPEN, folder / "data", folder=folder, **variables)
+    assert out.startswith(f"DatabaseError|DataJoint's configuration {words}")
     assert (out.count("\n"), err) == (1, "")
     assert not (folder / "data").exists()
 
@@ -267,6 +276,9 @@ GOOD = {"host": "127.0.0.1", "username": "me", "password": "secret!"}
         ({**GOOD, "port": True}, "port is true or false, expected a whole number"),
         ({**GOOD, "port": 0}, "port is 0, expected 1 to 65535"),
         ({**GOOD, "host": None}, "host is null, expected text"),
+        ({**GOOD, "host": ""}, "host is empty, expected host, username and password"),
+        ({**GOOD, "username": " "}, "username is empty, expected host, username and password"),
+        ({**GOOD, "schema": "pg_lab"}, "schema is 'pg_lab', expected 1 to 30 lowercase"),
         ({**GOOD, "user": "me"}, "both keys 'user' and 'username'"),
         ({**GOOD, "backend": "oracle"}, "backend is 'oracle', expected 'mysql' or 'postgresql'"),
         ({**GOOD, "database": "lab"}, "database is 'lab', expected it only with the backend 'postgresql'"),
@@ -315,7 +327,21 @@ def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path, b
     assert out == ""
 
 
-@pytest.mark.parametrize("prefix", ["", "2nd", "Lab", "a-b", "a" * 31, "_a", "a\n"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"data_dir": "a\0b"}, r"data_dir is 'a\\x00b', expected a path"),
+        ({"data_dir": 5}, "data_dir is 5, expected a path"),
+        ({"config_file": "a\0b"}, r"config_file is 'a\\x00b', expected a path"),
+        ({"config_file": 5}, "config_file is 5, expected a path"),
+    ],
+)
+def test_arguments_that_are_no_paths_are_told(arguments, words):
+    with pytest.raises(DatabaseError, match=words):
+        connect(**arguments)
+
+
+@pytest.mark.parametrize("prefix", ["", "2nd", "Lab", "a-b", "a" * 31, "_a", "a\n", "pg_a", 5, b"a"])
 def test_a_bad_prefix_is_refused_before_anything_starts(tmp_path, prefix):
     with pytest.raises(DatabaseError, match="expected 1 to 30 lowercase letters"):
         open_database(tmp_path / "data", prefix=prefix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -482,13 +483,12 @@ def connect(
     Raises
     ------
     DatabaseError
-        If no server can be reached or started.
+        If no server can be reached or started, or an argument cannot be what it should be.
+    ReadError
+        If `config_file` is not such a file.
     """
-    return _opened(
-        lambda: open_database(
-            None if data_dir is None else Path(data_dir), None if config_file is None else Path(config_file), prefix
-        )
-    )
+    folder, file = _path(data_dir, "data_dir"), _path(config_file, "config_file")
+    return _opened(lambda: open_database(folder, file, prefix))
 
 
 def connect_with(settings: Settings) -> Pipeline:
@@ -534,6 +534,12 @@ def when_it_answers(
             if stop() or time.monotonic() > until:
                 raise
             rest(1.0, stop)
+
+
+def _path(given: Path | str | None, name: str) -> Path | None:
+    if given is not None and (not isinstance(given, str | PathLike) or "\0" in str(given)):
+        raise DatabaseError(f"{name} is {given!r:.60}, expected a path")
+    return None if given is None else Path(given)
 
 
 def _opened(open_it: Callable[[], Database]) -> Pipeline:

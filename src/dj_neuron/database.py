@@ -26,7 +26,7 @@ DEFAULT_PREFIX = "dj_neuron"
 STORE_NAME = "dj_neuron"
 EMBEDDED = "embedded"
 
-_PREFIX_RULE = "1 to 30 lowercase letters, digits and underscores, a letter first"
+_PREFIX_RULE = "1 to 30 lowercase letters, digits and underscores, a letter first, and no pg_"
 _DEFAULT_PORTS = {"mysql": 3306, "postgresql": PORT}
 _CONFIG_FILE_KEYS = {
     "host": str,
@@ -223,8 +223,9 @@ def open_with(settings: Settings) -> Database:
     return Database(instance, settings.prefix, str(settings._address), settings.data_dir)
 
 
-def _is_prefix(text: str) -> bool:
-    return re.fullmatch(r"[a-z][a-z0-9_]{0,29}", text) is not None
+def _is_prefix(text: Any) -> bool:
+    # names that begin with pg_ are PostgreSQL's own
+    return isinstance(text, str) and re.fullmatch(r"(?!pg_)[a-z][a-z0-9_]{0,29}", text) is not None
 
 
 def _read_config_file(file: Path) -> tuple[_Address, str]:
@@ -267,6 +268,8 @@ def _read_config_keys(file: Path) -> dict[str, Any]:
     for key in ("host", "username", "password"):
         if key not in content:
             raise ReadError(f"{file} has no key {key!r}, expected host, username and password")
+        if key != "password" and not content[key].strip():
+            raise ReadError(f"{file}: {key} is empty, expected host, username and password")
     return content
 
 
@@ -278,7 +281,12 @@ def _configured_address() -> _Address | None:
     settings = global_config.database
     if not settings.model_fields_set & {"host", "user", "password"}:
         return None
-    if settings.user is None:
+    if not settings.host.strip():
+        raise DatabaseError(
+            "DataJoint's configuration has an empty host: set DJ_HOST or database.host, or remove it to use the "
+            "embedded server"
+        )
+    if settings.user is None or not settings.user.strip():
         raise DatabaseError(
             f"DataJoint's configuration names the server {settings.host} but no user: "
             "set DJ_USER or database.user, or remove the server to use the embedded one"
