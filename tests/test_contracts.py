@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dj_neuron.contracts import Movie, Session, Source, SpikeLedger, SpikeTrain, Stimulation
-from dj_neuron.contracts.recording import frame_ends_s
+from dj_neuron.contracts.gaps import frame_ends_s
 from dj_neuron.errors import ContractError
 from dj_neuron.readers import read_sessions
 from dj_neuron.readers.folder_writer import write_recording_folder
+from dj_neuron.strf import FrameClock
 
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=11)
 levels = st.lists(st.floats(-10, 10), min_size=1, max_size=2).map(sorted)
@@ -207,6 +209,36 @@ def test_of_two_gaps_in_a_frame_the_first_ends_it():
     gaps_s = np.array([[2.5, 3.0], [2.2, 2.4]])
     for ordered in (gaps_s, gaps_s[::-1]):
         np.testing.assert_array_equal(frame_ends_s(np.array([1, 2, 3.0]), ordered), [2, 2.2])
+
+
+@given(
+    steps_s=hnp.arrays(float, st.integers(1, 6), elements=st.floats(0.01, 10)),
+    gaps=st.lists(st.tuples(st.integers(0, 5), st.floats(0.1, 0.9), st.floats(0.01, 1)), max_size=5),
+    data=st.data(),
+)
+def test_gaps_that_say_the_same_are_the_same(steps_s, gaps, data):
+    """In whatever order and form, they leave the frames on the screen as long as a naive loop says, exactly."""
+    edges_s = np.append(1.0, 1 + np.cumsum(steps_s))
+    ends_s, gaps_s = edges_s[1:].copy(), []
+    for place, begins, lasts in gaps:
+        frame = place % steps_s.size
+        start_s, next_s = edges_s[frame : frame + 2]
+        begin_s = start_s + begins * (next_s - start_s)
+        gaps_s.append((begin_s, next_s if lasts == 1 else begin_s + lasts * (next_s - begin_s)))
+        ends_s[frame] = min(ends_s[frame], begin_s)
+    movie = Movie.from_frames(np.arange(steps_s.size)[:, None, None])
+    shown = [
+        stimulation(movie=movie, frame_edges_s=edges_s, gaps_s=np.array(ordered).reshape(-1, 2))
+        for ordered in (gaps_s, data.draw(st.permutations(gaps_s)))
+    ]
+    shown.append(dataclasses.replace(shown[0]))
+    for one in shown:
+        clock = FrameClock.of(one)
+        assert clock.starts_s.tobytes() == edges_s[:-1].tobytes()
+        assert clock.ends_s.tobytes() == ends_s.tobytes()
+        assert (one.end_s, one.frame_edges_s.tobytes()) == (ends_s[-1], shown[0].frame_edges_s.tobytes())
+        expected = [gap for gap in zip(ends_s[:-1], edges_s[1:-1], strict=True) if gap[0] < gap[1]]
+        assert (None if one.gaps_s is None else one.gaps_s.tolist()) == ([list(gap) for gap in expected] or None)
 
 
 def test_frame_times_decide_rate_and_onset():

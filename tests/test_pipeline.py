@@ -10,9 +10,11 @@ from dj_neuron._datajoint import dj
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Source, SpikeTrain
 from dj_neuron.errors import ConflictError, ContractError, PipelineError
+from dj_neuron.export.nwb import export_nwb
 from dj_neuron.ingest import ingest_session
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
 from dj_neuron.pipeline import strf as strf_tables
+from dj_neuron.readers import read_sessions
 from dj_neuron.readers.recording_folder import write_recording_folder
 from dj_neuron.strf import FrameClock, find_peak, spike_triggered_average
 
@@ -44,7 +46,7 @@ def test_a_file_goes_in_once(pipeline, small_file):
         (lambda s: {"spike_trains": s.spike_trains[:2]}, "Neuron neuron_id 3 is only in the pipeline"),
         (
             lambda s: {"spike_trains": (SpikeTrain(1, s.spike_trains[0].times_s + 0.001), *s.spike_trains[1:])},
-            r"SpikeTrain .*neuron_id 1 has spike_times_s \[80 values from",
+            r"neuron_id 1 has spike_times_s \[80 values, (\S+) at 0\], the file \[80 values, (?!\1)\S+ at 0\]",
         ),
         (lambda s: {"movie": Movie.from_frames(-s.movie.frames(), block_size_px=(10, 20))}, "has movie_hash"),
         (lambda s: {"frame_edges_s": np.arange(201) / 59}, r"has frame_edges_s None, the file \[201 values from 0\]"),
@@ -58,6 +60,31 @@ def test_a_file_that_says_something_else_is_refused_with_what_differs(pipeline, 
     with pytest.raises(ConflictError, match=f"^other.pkl: WT, 2020-01-02, sample 3: the pipeline holds .*{words}"):
         ingest_session(dataclasses.replace(session, stimulations=(stimulation,)), "other.pkl")
     assert n_rows() == before
+
+
+def test_where_two_values_differ_is_shown(embedded, make_session):
+    edges_s = np.arange(201) + 0.25
+    label = "the same beginning as the other, "
+    session = make_session({"frame_edges_s": edges_s, "spike_trains": (SpikeTrain(1, [], f"{label}a"),)})
+    ingest_session(session)
+    shown = session.stimulations[0]
+    later = dataclasses.replace(shown, frame_edges_s=np.append(edges_s[:-1], np.nextafter(edges_s[-1], 300)))
+    with pytest.raises(ConflictError) as caught:
+        ingest_session(dataclasses.replace(session, stimulations=(later,)))
+    assert "[201 values, 200.25 at 200], the file [201 values, 200.25000000000003 at 200]" in str(caught.value)
+    other = dataclasses.replace(shown, spike_trains=(SpikeTrain(1, [], f"{label}b"),))
+    with pytest.raises(ConflictError, match=r"source_label \.\.\.\w* ?other, a, the file \.\.\.\w* ?other, b$"):
+        ingest_session(dataclasses.replace(session, stimulations=(other,)))
+
+
+def test_rows_with_gaps_in_another_form_are_the_same(embedded, make_session):
+    edges_s = np.arange(201.0) + 0.5
+    gaps_s = np.array([[20.75, 21], [10.75, 11], [200.25, 200.3]])
+    session = make_session({"frame_edges_s": edges_s, "gaps_s": gaps_s})
+    ingest_session(session)
+    key = experiment.Stimulation().fetch1("KEY")
+    experiment.Stimulation().update1(key | {"frame_edges_s": edges_s, "gaps_s": gaps_s})
+    assert ingest_session(session).outcome == "unchanged"
 
 
 def test_a_stimulation_more_or_less_is_a_difference(embedded, make_session):
@@ -168,6 +195,36 @@ def test_what_comes_out_is_what_went_in(pipeline, make_session):
         for a, b in zip(found.spike_trains, expected.spike_trains, strict=True):
             assert (a.neuron_id, a.label) == (b.neuron_id, b.label)
             assert (a.times_s == b.times_s).all()
+
+
+def test_what_was_exported_as_nwb_is_what_went_in(embedded, make_session, tmp_path):
+    """Gaps of every form, and movies that are no contrast, as `ingest_sessions` takes them."""
+    edges_s = 2 + np.arange(201) / 60
+
+    def with_gaps(*gaps_s):
+        return {"frame_edges_s": edges_s, "gaps_s": [[edges_s[i] + a, edges_s[i] + b] for i, a, b in gaps_s]}
+
+    bits = np.random.default_rng(1).integers(0, 2, (200, 3, 4))
+    whole_frame_s = edges_s[1] - edges_s[0] - 1e-6
+    shown = {
+        "ends early": with_gaps((10, 0.002, 0.005)),
+        "two in a frame": with_gaps((10, 0.006, whole_frame_s), (10, 0.002, 0.005)),
+        "in descending order": with_gaps((20, 0.002, 0.01), (10, 0.002, whole_frame_s)),
+        "in the last frame": with_gaps((199, 0.002, whole_frame_s)),
+        "bytes": {"movie": Movie.from_frames((bits * 255).astype(np.uint8), block_size_px=(10, 20))},
+        "beyond bytes": {"movie": Movie.from_frames(bits * 40_000 - 1, block_size_px=(10, 20))},
+        "halves": {"movie": Movie.from_frames(bits - 0.5, block_size_px=(10, 20))},
+        "ramps": {"movie": Movie.from_frames(np.arange(2400).reshape(200, 3, 4), block_size_px=(10, 20))},
+        "white": {"movie": Movie.from_frames(np.ones((200, 3, 4), np.int8), block_size_px=(10, 20))},
+        "black": {"movie": Movie.from_frames(np.full((200, 3, 4), -1), block_size_px=(10, 20))},
+        "ü" * 128: {},
+    }
+    for name, changes in shown.items():
+        ingest_session(make_session(changes, subject_name=name))
+    for file in export_nwb(tmp_path):
+        (session,) = read_sessions(file)
+        assert ingest_session(session, file).outcome == "unchanged", session.subject_name
+    assert len(list(tmp_path.iterdir())) == len(shown)
 
 
 def test_the_tables_hold_what_the_numerics_give(pipeline, make_session):

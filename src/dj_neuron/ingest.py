@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dj_neuron.contracts import Session
 from dj_neuron.contracts.arguments import instance, refuse
+from dj_neuron.contracts.gaps import without_ambiguity
 from dj_neuron.contracts.plausibility import remarks_on
 from dj_neuron.errors import ConflictError, ContractError, DatabaseError, is_from_the_database, printable, words_of
 from dj_neuron.pipeline import experiment
@@ -29,6 +31,7 @@ _SHARED = ("Subject", "Movie")  # rows that several sessions refer to
 _PROVENANCE = ("source_file", "source_sha256", "reader")  # may differ between two files that say the same
 _TEXTS = {"Subject": ("species", "subject_description"), "Session": ("note",), "Neuron": ("source_label",)}
 _N_DIFFERENCES_SHOWN = 3
+_SHOWN = 16  # characters of a text that differs
 _STRANGE = re.compile(r"[\0\ud800-\udfff]")  # what PostgreSQL refuses and UTF-8 has no bytes for
 
 Outcome = Literal["new", "described", "unchanged"]
@@ -246,6 +249,7 @@ def stored_rows(rows: dict[str, list[Row]], where: str) -> dict[str, list[Row]]:
     key = {name: rows["Session"][0][name] for name in experiment.Session().primary_key}
     # a table looks only at those attributes of the key that it has
     stored = {name: (getattr(experiment, name)() & key).to_dicts() for name in COMPARED}
+    stored["Stimulation"] = [_with_gaps_as_now(row) for row in stored["Stimulation"]]
     found = []
     for name in COMPARED:
         if stored["Subject" if name == "Subject" else "Session"]:
@@ -294,7 +298,8 @@ def differences(name: str, there: list[Row], said: list[Row], *, old: str = "pip
         for column, value in told[key].items():
             is_unsaid = column in _TEXTS.get(name, ()) and "" in {value, known[key][column]}
             if column not in _PROVENANCE and not is_unsaid and not _same(known[key][column], value):
-                found.append(f"{label} has {column} {_short(known[key][column])}, the {new} {_short(value)}")
+                known_words, told_words = _apart(known[key][column], value)
+                found.append(f"{label} has {column} {known_words}, the {new} {told_words}")
     return found
 
 
@@ -307,8 +312,29 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b) if isinstance(b, np.ndarray) else bool(a == b)
 
 
-def _short(value: Any) -> str:
+def _with_gaps_as_now(row: Row) -> Row:
+    """Give a row of Stimulation with its gaps in the one form, in which older rows need not be."""
+    if row["gaps_s"] is None:
+        return row
+    edges_s, gaps_s = without_ambiguity(row["frame_edges_s"], row["gaps_s"])
+    of_edges = {"frame_edges_s": edges_s, "frame_rate_hz": 1 / float(np.median(np.diff(edges_s)))}
+    return row | of_edges | {"gaps_s": gaps_s if len(gaps_s) else None}
+
+
+def _apart(a: Any, b: Any) -> tuple[str, str]:
+    """Give two values that differ in words that do."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape:
+        place = int(np.flatnonzero(a.ravel() != b.ravel())[0])
+        return f"[{a.size} values, {a.flat[place]} at {place}]", f"[{b.size} values, {b.flat[place]} at {place}]"
+    if isinstance(a, str) and isinstance(b, str):
+        n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+        begin = max(n_same - _SHOWN // 2, 0)
+        return _short(a, begin), _short(b, begin)
+    return _short(a), _short(b)
+
+
+def _short(value: Any, begin: int = 0) -> str:
     if isinstance(value, np.ndarray):
         return f"[{value.size} values from {value.flat[0]:.6g}]" if value.size else "[no values]"
-    text = str(value)
-    return text if len(text) <= 16 else f"{text[:16]}..."
+    text = str(value)[begin:]
+    return "..." * (begin > 0) + (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dj_neuron.contracts.recording import frame_ends_s
+from dj_neuron.contracts.gaps import frame_ends_s
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:

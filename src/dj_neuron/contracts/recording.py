@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dj_neuron.contracts.arguments import date, floats, instance, members, real, settle, shown, text, whole
+from dj_neuron.contracts.gaps import without_ambiguity
 from dj_neuron.contracts.movie import Movie
 from dj_neuron.contracts.notebook import session_html, spike_train_html, stimulation_html
 from dj_neuron.errors import ContractError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ROUNDING_ULPS = 16
-"""Of times: a few sums of onsets, delays and k / rate; far below any real jitter."""
 
 _RATES_HZ = (0.001, 10_000.0)  # one image in a quarter of an hour; sampling rates of electrodes begin here
 _PIXELS_UM = (0.001, 10_000.0)
@@ -106,7 +105,9 @@ class Stimulation:
     frame_edges_s : array (n_frames + 1,), optional
         Starts of all frames and the end of the last, where they are not regular.
     gaps_s : array (n_gaps, 2), optional
-        Stretches from, to without any frame on the screen; only with `frame_edges_s`. None of them becomes None.
+        Stretches from, to without any frame on the screen; only with `frame_edges_s`. Each becomes the one from where
+        its frame left the screen to the start of the next, ascending; one in the last frame becomes the end of that.
+        None of them becomes None.
     """
 
     stimulation_number: int
@@ -124,8 +125,12 @@ class Stimulation:
         instance(self.movie, Movie, "movie", where)
         settle(self, spike_trains=members(self.spike_trains, SpikeTrain, "spike_trains", where))
         if self.frame_edges_s is not None:
-            edges_s = self._checked_edges(where)
-            settle(self, frame_edges_s=edges_s, onset_s=edges_s[0], frame_rate_hz=1 / np.median(np.diff(edges_s)))
+            edges_s, gaps_s = self._checked_edges(where), self.gaps_s
+            if gaps_s is not None:
+                edges_s, gaps_s = self._checked_gaps(edges_s, where)
+            edges_s.flags.writeable = False
+            settle(self, frame_edges_s=edges_s, gaps_s=gaps_s, onset_s=edges_s[0])
+            settle(self, frame_rate_hz=1 / np.median(np.diff(edges_s)))
         for name in ("frame_rate_hz", "onset_s", "pixel_size_um"):
             settle(self, **{name: real(getattr(self, name), name, where)})
         for name, (lowest, highest) in (("frame_rate_hz", _RATES_HZ), ("pixel_size_um", _PIXELS_UM)):
@@ -139,9 +144,8 @@ class Stimulation:
         ids = [train.neuron_id for train in self.spike_trains]
         if any(b <= a for a, b in pairwise(ids)):
             raise ContractError(f"{where}: neuron ids are {ids!s:.60}, expected each once, in ascending order")
-        if self.gaps_s is not None:
-            gaps_s = self._checked_gaps(where)
-            settle(self, gaps_s=gaps_s if len(gaps_s) else None)
+        if self.gaps_s is not None and self.frame_edges_s is None:
+            raise ContractError(f"{where}: gaps are given without frame times, expected both")
 
     def _checked_edges(self, where: str) -> Floats:
         edges_s = np.array(floats(self.frame_edges_s, "frame edges", where))
@@ -157,21 +161,18 @@ class Stimulation:
                 f"{where}: frame edges are from {edges_s[0]:g} to {edges_s[-1]:g} s, expected seconds on the clock of "
                 "the recording"
             )
-        edges_s.flags.writeable = False
         return edges_s
 
-    def _checked_gaps(self, where: str) -> Floats:
+    def _checked_gaps(self, edges_s: Floats, where: str) -> tuple[Floats, Floats | None]:
         gaps_s = np.array(floats(self.gaps_s, "gaps", where))
         if gaps_s.ndim != 2 or gaps_s.shape[1] != 2 or not (gaps_s[:, 0] < gaps_s[:, 1]).all():
             raise ContractError(f"{where}: gaps are no pairs of seconds, expected rows of (from, to) with from < to")
-        if self.frame_edges_s is None:
-            raise ContractError(f"{where}: gaps are given without frame times, expected both")
         try:
-            frame_ends_s(self.frame_edges_s, gaps_s)
+            edges_s, gaps_s = without_ambiguity(edges_s, gaps_s)
         except ContractError as error:
             raise ContractError(f"{where}: {error}") from None
         gaps_s.flags.writeable = False
-        return gaps_s
+        return edges_s, gaps_s if len(gaps_s) else None
 
     @property
     def block_size_um(self) -> tuple[float, float]:
@@ -272,31 +273,3 @@ class Session:
 
     def __str__(self) -> str:
         return f"{self.subject_name}, {self.session_date}, sample {self.sample_number}"
-
-
-def frame_ends_s(edges_s: Floats, gaps_s: Floats) -> Floats:
-    """Give when each frame left the screen, ``(n_frames,)``: when the next began or, before a gap, when that did.
-
-    Parameters
-    ----------
-    edges_s : array (n_frames + 1,)
-        Starts of all frames and the end of the last, ascending.
-    gaps_s : array (n_gaps, 2)
-        Stretches from, to without any frame on the screen.
-
-    Raises
-    ------
-    ContractError
-        If a gap does not begin within a frame and end, at the latest, with the start of the next.
-    """
-    ends_s = edges_s[1:].copy()
-    tolerance_s = ROUNDING_ULPS * float(np.spacing(np.abs(edges_s).max()))
-    for begin_s, finish_s in gaps_s:
-        frame = int(np.searchsorted(edges_s[:-1], begin_s - tolerance_s, side="left")) - 1
-        if not begin_s < finish_s or frame < 0 or finish_s > edges_s[frame + 1] + tolerance_s:
-            raise ContractError(
-                f"a gap from {begin_s:g} to {finish_s:g} s does not lie between the start of a frame and the start "
-                "of the next, expected one that does"
-            )
-        ends_s[frame] = min(ends_s[frame], begin_s)  # of two gaps in a frame the first
-    return ends_s

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _NAMESPACE = uuid.UUID("b1e0d8b4-5d3c-5d55-9f57-0c6f3a4f1c52")  # of identifiers, so that a session keeps its own
 
+_LONGEST_SUBJECT_BYTES = 150  # names of files end at 255
+
 
 def export_nwb(
     folder: Path,
@@ -83,15 +85,16 @@ def export_nwb(
 
 
 def _file_name(key: Row) -> str:
-    """Name a file as archives of NWB do; a name with other than plain characters gets a checksum, to be unique."""
+    """Name a file as archives of NWB do; a name of other characters, or too long, gets a checksum, to be unique."""
     subject = re.sub(r"\W+", "-", key["subject_name"]).strip("-")
+    subject = subject.encode()[:_LONGEST_SUBJECT_BYTES].decode(errors="ignore")
     if subject != key["subject_name"]:
         subject += "-" * bool(subject) + hashlib.sha256(key["subject_name"].encode()).hexdigest()[:6]
     return f"sub-{subject}_ses-{_session_id(key)}.nwb"
 
 
 def _session_id(key: Row) -> str:
-    return f"{key['session_date']:%Y%m%d}-sample{key['sample_number']}"
+    return f"{key['session_date'].isoformat().replace('-', '')}-sample{key['sample_number']}"
 
 
 def _write(path: Path, key: Row, about: About) -> None:

@@ -99,11 +99,11 @@ def stimulus(placed: Placed) -> Any:
 
 
 class _Values:
-    """The contrast of a movie, slice by slice: whole numbers where both levels are."""
+    """The contrast of a movie, slice by slice: whole numbers if its levels are black and white."""
 
     def __init__(self, movie: Movie) -> None:
         self._movie, self.shape = movie, movie.shape
-        of_levels = np.int8 if movie.levels and all(level.is_integer() for level in movie.levels) else np.float64
+        of_levels = np.int8 if movie.levels == (-1, 1) else np.float64
         self.dtype = np.dtype(of_levels) if movie.levels else movie.data.dtype
 
     def __getitem__(self, frames: slice) -> NDArray[Any]:

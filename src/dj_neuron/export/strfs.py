@@ -122,7 +122,8 @@ def _named(found: Iterable[Estimation]) -> Iterator[tuple[str, Estimation]]:
     for estimation in found:
         one = estimation.stimulation_id
         subject = re.sub(r"\W+", "_", one.subject_name).strip("_")
-        place = f"{one.session_date:%Y%m%d}_sample{one.sample_number}_stimulation{one.stimulation_number}"
+        day = one.session_date.isoformat().replace("-", "")  # four digits of the year, also of year 1
+        place = f"{day}_sample{one.sample_number}_stimulation{one.stimulation_number}"
         name = f"{subject}_{place}_params{estimation.strf_params_id}"
         while name in taken:
             name += "_"

@@ -13,7 +13,7 @@ import numpy as np
 
 from dj_neuron.contracts import Stimulation
 from dj_neuron.contracts.arguments import choice, floats, instance, real, whole
-from dj_neuron.contracts.recording import ROUNDING_ULPS, frame_ends_s
+from dj_neuron.contracts.gaps import ROUNDING_ULPS, frame_ends_s
 from dj_neuron.errors import AlignmentError, ContractError
 
 if TYPE_CHECKING:
