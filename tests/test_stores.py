@@ -118,6 +118,25 @@ def test_what_is_damaged_or_missing_is_named(embedded, objects):
     assert found.n_bytes == sum(len(objects.read(path)) for path in objects.paths())
 
 
+RUSSIAN = "Мышь линии C57BL/6, правый глаз, третья сетчатка, второй препарат"
+NAMES = ("ü" * 128, "\N{MOUSE}" * 100, RUSSIAN, "KO chx/10", "WT")
+
+
+def test_any_name_that_tables_hold_has_a_place(embedded, objects, make_session):
+    """Names of folders end at 255 bytes; those that are shorter are DataJoint's own."""
+    for name in NAMES:
+        ingest_session(make_session({}, subject_name=name))
+    assert embedded.compute(0.05, judge=False).errors == ()
+    assert {strf.stimulation_id.subject_name for strf in embedded.strfs()} == set(NAMES)
+    rows = embedded.strf.StrfEstimation.Strf().to_dicts()
+    folders = {row["subject_name"]: row["strf"].metadata["path"].split("/")[3] for row in rows}
+    assert max(len(folder.encode()) for folder in folders.values()) <= 255
+    assert len(set(folders.values())) == len(NAMES)
+    assert (folders["WT"], folders["KO chx/10"]) == ("subject_name=WT", "subject_name=KO%20chx%2F10")
+    found = embedded.inventory()
+    assert (found.faults, found.orphans, found.n_objects) == ((), (), 3 * len(NAMES) + 1)
+
+
 @pytest.mark.parametrize("configured", ["folder"], indirect=True)
 def test_rows_without_a_checksum_are_read_and_counted(embedded, objects):
     table = embedded.strf.StrfEstimation.Strf().full_table_name

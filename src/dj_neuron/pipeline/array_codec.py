@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_LONGEST_FOLDER_BYTES = 255  # of file systems
+_N_KEPT = 16  # characters, of which each may take 12 bytes
+
+
 class StoredArray:
     """An array in a store; :meth:`load` reads it and verifies its checksum."""
 
@@ -59,11 +63,19 @@ class StoredArray:
         return f"StoredArray({' x '.join(map(str, self.shape))} of {self.dtype})"
 
 
+def _within_a_folder_name(column: str, value: Any) -> Any:
+    """Give what stands for the value of a key in a path: of a text that is too long its beginning and a checksum."""
+    folder = f"{column}={dj.storage.encode_pk_value(value)}"
+    if len(folder.encode()) <= _LONGEST_FOLDER_BYTES:
+        return value
+    return f"{value[:_N_KEPT]}_{hashlib.sha256(value.encode()).hexdigest()[:16]}"
+
+
 class ArrayCodec(dj.builtin_codecs.NpyCodec):
     """``<array@store>``: takes a NumPy array, gives a :class:`StoredArray`.
 
-    The object is the ``.npy`` file that ``<npy@>`` would write, at the same path. The column also holds its length and
-    sha256, of which DataJoint's own codec keeps neither.
+    The object is the ``.npy`` file that ``<npy@>`` would write, at the same path, but for texts in keys that make no
+    name of a folder. The column also holds its length and sha256, of which DataJoint's own codec keeps neither.
     """
 
     name = "array"
@@ -78,8 +90,9 @@ class ArrayCodec(dj.builtin_codecs.NpyCodec):
     ) -> dict[str, Any]:
         """Write the array to the store."""
         config = self._codec_config(key, context)
-        owner = self._extract_context(key, context)
-        path, _ = self._build_path(*owner, ext=".npy", store_name=store_name, config=config)
+        *owner, of_row = self._extract_context(key, context)
+        in_path = {name: _within_a_folder_name(name, value) for name, value in of_row.items()}
+        path, _ = self._build_path(*owner, in_path, ext=".npy", store_name=store_name, config=config)
         buffer = io.BytesIO()
         np.save(buffer, value, allow_pickle=False)
         content = buffer.getvalue()
