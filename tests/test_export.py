@@ -3,7 +3,9 @@
 import datetime
 import json
 import sys
+import zipfile
 
+import h5py
 import numpy as np
 import pandas as pd
 import pynwb
@@ -15,6 +17,7 @@ from dj_neuron import queries
 from dj_neuron.errors import ExportError, PipelineError
 from dj_neuron.export.neurons import dictionary_path, export_neurons
 from dj_neuron.export.nwb import export_nwb
+from dj_neuron.export.strfs import export_strfs
 
 pytestmark = pytest.mark.usefixtures("computed")
 
@@ -85,9 +88,101 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     path.write_text("mine")
     with pytest.raises(ExportError, match=r"neurons.csv and .*dictionary.json exist already"):
         export_neurons(path)
+    with pytest.raises(ExportError, match=r"neurons.csv was not written by dj-neuron, which does not replace it"):
+        export_neurons(path, force=True)
     assert path.read_text() == "mine"
+    path.unlink()
+    assert export_neurons(path, force=True) > 3
     assert export_neurons(path, {"neuron_id": 1}, force=True) == 3
     assert len(pd.read_csv(path)) == 3
+
+
+def folder_with(path, attributes, **others):
+    path.mkdir()
+    (path / ".zattrs").write_bytes(attributes)
+    for name, content in others.items():
+        (path / name).write_text(content)
+
+
+def zip_with(path, attributes):
+    export_strfs(path, {"neuron_id": 1})
+    with zipfile.ZipFile(path, "a") as archive, archive.open("another/attributes.npy", "w") as file:
+        np.lib.format.write_array(file, np.array(attributes))
+
+
+def hdf5_with(path, generated_by):
+    with h5py.File(path, "w") as file:
+        file["general/was_generated_by"] = generated_by
+
+
+OURS = b'{"written_by": "dj-neuron 0.1"}'
+FOREIGN = {
+    "a table": ("n.csv", lambda path: path.write_text("neuron_id,depth_um\n1,2\n")),
+    "a table beside what is no dictionary": (
+        "n.csv",
+        lambda path: (path.write_text("a\n"), path.with_name("n.csv.dictionary.json").write_text('{"a": 1}')),
+    ),
+    "a dictionary": ("n.csv", lambda path: path.with_name("n.csv.dictionary.json").write_text('["Duden"]')),
+    "a table of pandas": ("n.parquet", lambda path: pd.DataFrame({"a": [1]}).to_parquet(path)),
+    "no table": ("n.parquet", lambda path: path.write_text("mine")),
+    "arrays": ("s.npz", lambda path: np.savez(path, strf=np.ones(3))),
+    "our arrays and more": ("s.npz", lambda path: zip_with(path, '{"written_by": "my program"}')),
+    "an object as attributes": ("s.npz", lambda path: zip_with(path, "{}")),
+    "no archive": ("s.npz", lambda path: path.write_text("mine")),
+    "Zarr of others": ("s.zarr", lambda path: folder_with(path, b'{"written_by": "my own program"}', precious="mine")),
+    "Zarr of ours and more": ("s.zarr", lambda path: folder_with(path, OURS, precious="mine")),
+    "no JSON": ("s.zarr", lambda path: folder_with(path, b"garbage")),
+    "no UTF-8": ("s.zarr", lambda path: folder_with(path, b"\xff\xfe")),
+    "a number": ("s.zarr", lambda path: folder_with(path, b"5")),
+    "a file": ("s.zarr", lambda path: path.write_text("mine")),
+    "NWB of others": ("x.nwb", lambda path: hdf5_with(path, [["matnwb", "2"]])),
+    "HDF5": ("x.nwb", lambda path: hdf5_with(path, 5)),
+    "no HDF5": ("x.nwb", lambda path: path.write_text("mine")),
+}
+
+
+def contents(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def export(path):
+    """Write whatever the name says, whatever is there."""
+    if path.suffix == ".nwb":
+        return export_nwb(path.parent, "sample_number = 2", force=True)
+    return (export_strfs if path.stem == "s" else export_neurons)(path, {"neuron_id": 1}, force=True)
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_others_wrote_is_not_replaced_by_force_either(tmp_path, what):
+    name, write = FOREIGN[what]
+    if name.endswith(".nwb"):
+        (file,) = export_nwb(tmp_path, "sample_number = 2")
+        file.unlink()
+        name = file.name
+    write(tmp_path / name)
+    before = contents(tmp_path)
+    with pytest.raises(ExportError, match=rf"/{name}(.dictionary.json)? was not written by dj-neuron, which does not"):
+        export(tmp_path / name)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["n.csv", "n.parquet", "s.npz", "s.zarr", "x.nwb"])
+def test_what_dj_neuron_wrote_or_holds_nothing_is_replaced(tmp_path, name):
+    path = tmp_path / name
+    if not name.endswith((".zarr", ".nwb")):
+        path.touch()
+    export(path)
+    before = contents(tmp_path)
+    export(path)
+    assert contents(tmp_path).keys() == before.keys()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz", "zarr"])
+def test_a_name_that_no_file_can_have_is_said(tmp_path, suffix):
+    path = tmp_path / f"{'n' * 300}.{suffix}"
+    for force in (False, True):
+        with pytest.raises(ExportError, match="cannot be written: File name too long"):
+            (export_strfs if suffix in {"npz", "zarr"} else export_neurons)(path, force=force)
 
 
 def test_what_cannot_be_written_is_said_and_nothing_is(tmp_path):

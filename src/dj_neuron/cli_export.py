@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 def export() -> None:
     """Write results to files for other programs.
 
-    Every file appears as a whole or not at all; one that is there already stays unless --force is given.
+    Every file appears as a whole or not at all. One that is there already is replaced only with --force, and only if it
+    tells that dj-neuron wrote it.
     """
 
 
 @export.command(name="neurons")
 @click.argument("file", type=FILE)
-@click.option("--force", is_flag=True, help="Replace FILE and its dictionary.")
+@click.option("--force", is_flag=True, help="Replace FILE and its dictionary, if dj-neuron wrote them.")
 @click.option("--where", help="Only some neurons, such as 'sample_number = 2'.")
 @json_option
 @click.pass_obj
@@ -47,7 +48,7 @@ def export_neurons(options: Options, file: Path, force: bool, where: str | None,
 
 @export.command(name="strfs")
 @click.argument("file", type=FILE)
-@click.option("--force", is_flag=True, help="Replace FILE.")
+@click.option("--force", is_flag=True, help="Replace FILE, if dj-neuron wrote it.")
 @click.option("--where", help="Only some STRFs, such as 'sample_number = 2 AND peak_z > 6'.")
 @json_option
 @click.pass_obj
@@ -74,7 +75,7 @@ def export_strfs(options: Options, file: Path, force: bool, where: str | None, a
 @export.command(name="nwb")
 @click.argument("folder", type=FILE)
 @click.option("--about", type=FILE, help="TOML file with what the tables do not hold, see above.")
-@click.option("--force", is_flag=True, help="Replace files of sessions that are there.")
+@click.option("--force", is_flag=True, help="Replace files of sessions that are there, if dj-neuron wrote them.")
 @click.option("--where", help="Only some sessions, such as 'sample_number = 2'.")
 @json_option
 @click.pass_obj

@@ -25,9 +25,15 @@ _OLD = "old"
 _BEGINNING_S = 60.0  # a workplace that young may be about to get its lock
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything at `path`; raise ExportError if nothing can be, as where a name is too long."""
+    with _in_words(path):
+        return path.exists()
+
+
 def refuse_other_than_file(path: Path) -> None:
     """Raise ExportError if what is at `path` is no file, such as a folder, a pipe or a device."""
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         raise ExportError(f"{path} is a folder, expected the name of a file")
     if path.exists() and not path.is_file():
         raise ExportError(f"{path} is a pipe or a device, expected the name of a file")
@@ -35,7 +41,7 @@ def refuse_other_than_file(path: Path) -> None:
 
 def refuse_to_replace(*paths: Path) -> None:
     """Raise ExportError if one of `paths` is there."""
-    there = [str(path) for path in paths if path.exists()]
+    there = [str(path) for path in paths if is_there(path)]
     if there:
         raise ExportError(
             f"{' and '.join(there)} exist{'' if len(there) > 1 else 's'} already, "

@@ -36,7 +36,7 @@ def export_neurons(path: Path, restriction: Any = True, *, force: bool = False) 
     restriction
         Anything DataJoint takes; see :func:`dj_neuron.queries.neuron_table`.
     force : bool
-        Replace files that are there.
+        Replace files that are there, if dj-neuron wrote them; a ``.csv`` is told by the dictionary beside it.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from dj_neuron.errors import ExportError
 from dj_neuron.export.existing import refuse_existing
 from dj_neuron.export.hdf5_file import new_hdf5_file
 from dj_neuron.export.nwb_about import About
-from dj_neuron.whole import whole_file
+from dj_neuron.whole import is_there, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def export_nwb(
     about : About, optional
         What NWB wants to know and the tables do not hold; see :func:`dj_neuron.export.nwb_about.read_about`.
     force : bool
-        Replace files that are there.
+        Replace files that are there, if dj-neuron wrote them.
     progress : callable, optional
         Called with every file when it is complete.
 
@@ -73,7 +73,7 @@ def export_nwb(
     files = {folder / _file_name(key): key for key in queries.session_keys(restriction)}
     if not files:
         raise ExportError("no session meets the condition, expected at least one to write")
-    if folder.exists():
+    if is_there(folder):
         refuse_existing(*files, force=force)
     folder.mkdir(parents=True, exist_ok=True)
     for path, key in files.items():

@@ -46,7 +46,7 @@ def export_strfs(path: Path, restriction: Any = True, *, force: bool = False) ->
     restriction
         Anything DataJoint takes, on stimulations, neurons, parameters and peaks.
     force : bool
-        Replace what is there.
+        Replace what is there, if dj-neuron wrote it.
 
     Returns
     -------
@@ -64,8 +64,6 @@ def export_strfs(path: Path, restriction: Any = True, *, force: bool = False) ->
     found = _named(queries.estimations(restriction))
     if path.suffix == ".zarr":
         _need_zarr()
-        if path.exists() and not _is_ours(path):
-            raise ExportError(f"{path} was not written by dj-neuron, which does not replace it: expected another name")
         with whole_folder(path) as partial:
             return _some(_write_zarr(partial, found), path)
     with whole_file(path) as partial:
@@ -173,11 +171,6 @@ def _need_zarr() -> None:
             f"writing .zarr needs the package {error.name}, expected it installed (pip install 'dj-neuron[tables]'), "
             "or .npz"
         ) from error
-
-
-def _is_ours(path: Path) -> bool:
-    attributes = path / ".zattrs"
-    return attributes.is_file() and "written_by" in json.loads(attributes.read_text(encoding="utf-8"))
 
 
 def _write_zarr(path: Path, found: Iterable[tuple[str, Estimation]]) -> list[str]:
