@@ -298,6 +298,8 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("simulate", "x.pkl", "--layout", "none"), "none"),
         (("simulate", "/"), "'FILE': '/' does not end in a name, expected one for what is written"),
         (("simulate", ".."), "'FILE': '..' does not end in a name"),
+        (("export", "neurons", "n.csv", "--where", ""), "'--where': it is empty, expected a condition, or no --where"),
+        (("figures", "--where", " "), "'--where': it is empty"),
         (("unpack", "x.pkl", "."), "'FOLDER': '.' does not end in a name"),
         (("unpack", "x.pkl", ""), "'FOLDER': '.' does not end in a name"),
         (("simulate", "x.pkl", "--seed", -1), "'--seed': -1 is not in the range x>=0"),

@@ -21,7 +21,7 @@ from dj_neuron import queries
 from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ExportError, PipelineError
-from dj_neuron.export.nwb import export_nwb
+from dj_neuron.export.nwb import _file_name, export_nwb
 from dj_neuron.export.nwb_about import About, read_about
 from dj_neuron.export.nwb_recording import place
 from dj_neuron.ingest import ingest_session
@@ -327,6 +327,18 @@ def test_a_movie_is_read_in_slices(pipeline, tmp_path, monkeypatch):
         values = written["stimulus/presentation/stimulation_7/data"]
         assert values.chunks == (10, 1, 20)
         assert np.array_equal(values[:], next(sessions()).stimulations[0].movie.frames())
+
+
+@pytest.mark.parametrize(
+    ("subject", "date", "name"),
+    [
+        ("WT", datetime.date(1, 2, 3), "sub-WT_ses-00010203-sample1.nwb"),
+        ("x" * 128, DATE, f"sub-{'x' * 128}_ses-20200102-sample1.nwb"),
+        ("ü" * 128, DATE, f"sub-{'ü' * 75}-a5aa7d_ses-20200102-sample1.nwb"),
+    ],
+)
+def test_every_session_has_a_name_that_a_file_can_have(subject, date, name):
+    assert _file_name({"subject_name": subject, "session_date": date, "sample_number": 1}) == name
 
 
 def test_a_session_keeps_its_identifier(files, opened, pipeline, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dj_neuron.cli_options import FILE, Options, json_option, say
+from dj_neuron.cli_options import CONDITION, FILE, Options, json_option, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def export() -> None:
 @export.command(name="neurons")
 @click.argument("file", type=FILE)
 @click.option("--force", is_flag=True, help="Replace FILE and its dictionary, if dj-neuron wrote them.")
-@click.option("--where", help="Only some neurons, such as 'sample_number = 2'.")
+@click.option("--where", type=CONDITION, help="Only some neurons, such as 'sample_number = 2'.")
 @json_option
 @click.pass_obj
 def export_neurons(options: Options, file: Path, force: bool, where: str | None, as_json: bool) -> None:
@@ -38,7 +38,7 @@ def export_neurons(options: Options, file: Path, force: bool, where: str | None,
     from dj_neuron.export.neurons import export_neurons as write
 
     with options.pipeline():
-        n_rows = write(file, where or True, force=force)
+        n_rows = write(file, True if where is None else where, force=force)
     if as_json:
         found = {"file": str(file), "dictionary": str(dictionary_path(file)), "n_rows": n_rows}
         click.echo(json.dumps(found, indent=2))
@@ -49,7 +49,7 @@ def export_neurons(options: Options, file: Path, force: bool, where: str | None,
 @export.command(name="strfs")
 @click.argument("file", type=FILE)
 @click.option("--force", is_flag=True, help="Replace FILE, if dj-neuron wrote it.")
-@click.option("--where", help="Only some STRFs, such as 'sample_number = 2 AND peak_z > 6'.")
+@click.option("--where", type=CONDITION, help="Only some STRFs, such as 'sample_number = 2 AND peak_z > 6'.")
 @json_option
 @click.pass_obj
 def export_strfs(options: Options, file: Path, force: bool, where: str | None, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def export_strfs(options: Options, file: Path, force: bool, where: str | None, a
     from dj_neuron.export.strfs import export_strfs as write
 
     with options.pipeline():
-        groups = write(file, where or True, force=force)
+        groups = write(file, True if where is None else where, force=force)
     if as_json:
         click.echo(json.dumps({"file": str(file), "groups": groups}, indent=2))
         return
@@ -76,7 +76,7 @@ def export_strfs(options: Options, file: Path, force: bool, where: str | None, a
 @click.argument("folder", type=FILE)
 @click.option("--about", type=FILE, help="TOML file with what the tables do not hold, see above.")
 @click.option("--force", is_flag=True, help="Replace files of sessions that are there, if dj-neuron wrote them.")
-@click.option("--where", help="Only some sessions, such as 'sample_number = 2'.")
+@click.option("--where", type=CONDITION, help="Only some sessions, such as 'sample_number = 2'.")
 @json_option
 @click.pass_obj
 def export_nwb(
@@ -95,7 +95,13 @@ def export_nwb(
 
     told = None if about is None else read_about(about)
     with options.pipeline():
-        files = write(folder, where or True, about=told, force=force, progress=lambda path: say(f"wrote {path}"))
+        files = write(
+            folder,
+            True if where is None else where,
+            about=told,
+            force=force,
+            progress=lambda path: say(f"wrote {path}"),
+        )
     if as_json:
         click.echo(json.dumps([str(file) for file in files], indent=2))
         return

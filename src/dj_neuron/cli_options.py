@@ -28,6 +28,18 @@ class _NamedPath(click.Path):
         return path
 
 
+class _Condition(click.types.StringParamType):
+    """A condition on rows; an empty one, as of a variable that is not set, would be none."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        """Read a condition, and refuse one that says nothing."""
+        condition = str(super().convert(value, parameter, context))
+        if not condition.strip():
+            self.fail("it is empty, expected a condition, or no --where for everything.", parameter, context)
+        return condition
+
+
+CONDITION = _Condition()
 FILE = click.Path(readable=False, path_type=Path)  # whoever reads says better what is wrong
 NEW_FILE = _NamedPath(readable=False)
 LARGEST = 2**31 - 1  # what columns of the tables hold

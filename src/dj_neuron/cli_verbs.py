@@ -17,8 +17,8 @@ import click
 from dj_neuron.cli_db import db
 from dj_neuron.cli_ending import end
 from dj_neuron.cli_export import export
+from dj_neuron.cli_options import CONDITION, LARGEST, SECONDS, NumberRange, size_text
 from dj_neuron.cli_options import FILE as _FILE
-from dj_neuron.cli_options import LARGEST, SECONDS, NumberRange, size_text
 from dj_neuron.cli_options import NEW_FILE as _NEW_FILE
 from dj_neuron.cli_options import Options as _Options
 from dj_neuron.cli_options import json_option as _json_option
@@ -486,7 +486,7 @@ def _print_inventory(inventory: Inventory) -> None:
     "--neuron", type=click.IntRange(1, LARGEST), multiple=True,
     help="Draw these neurons instead of the best; repeatable.",
 )  # fmt: skip
-@click.option("--where", help="Only some stimulations, such as 'sample_number = 2'.")
+@click.option("--where", type=CONDITION, help="Only some stimulations, such as 'sample_number = 2'.")
 @click.option(
     "--format", "formats", type=click.Choice(["png", "pdf", "svg"]), multiple=True, default=["png"], show_default=True,
     help="Of the picture files; repeatable.",
@@ -509,7 +509,12 @@ def figures(
     """
     with options.pipeline() as pipeline:
         pictures = pipeline.figures(
-            out, n_best=best, neuron_ids=neuron, restriction=where or True, formats=formats, progress=_say
+            out,
+            n_best=best,
+            neuron_ids=neuron,
+            restriction=True if where is None else where,
+            formats=formats,
+            progress=_say,
         )
     click.echo(f"{len(pictures)} pictures in {out}; {out / 'report.html'} leads through them")
 
