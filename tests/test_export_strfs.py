@@ -1,9 +1,11 @@
 """Exported STRFs have named axes, units and provenance, and the values of the pipeline."""
 
+import datetime
 import importlib.metadata
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +129,9 @@ def test_groups_of_like_names_stay_apart():
     names = [name for name, _ in _named(found + found)]
     assert names[0] == "WT_small_20200301_sample1_stimulation1_params1"
     assert names[2:] == [f"{name}_" for name in names[:2]]
+    long = replace(found[0].stimulation_id, subject_name="ü" * 128, session_date=datetime.date(1, 2, 3))
+    ((name, _),) = _named([replace(found[0], stimulation_id=long)])
+    assert name == f"{'ü' * 75}_00010203_sample1_stimulation1_params1"
 
 
 @FORMATS

@@ -12,6 +12,7 @@ from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
 from dj_neuron.export.existing import refuse_existing
 from dj_neuron.export.hdf5_file import new_hdf5_file
+from dj_neuron.export.names import day, shortened
 from dj_neuron.export.nwb_about import About
 from dj_neuron.whole import is_there, whole_file
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("b1e0d8b4-5d3c-5d55-9f57-0c6f3a4f1c52")  # of identifiers, so that a session keeps its own
-
-_LONGEST_SUBJECT_BYTES = 150  # names of files end at 255
 
 
 def export_nwb(
@@ -86,15 +85,14 @@ def export_nwb(
 
 def _file_name(key: Row) -> str:
     """Name a file as archives of NWB do; a name of other characters, or too long, gets a checksum, to be unique."""
-    subject = re.sub(r"\W+", "-", key["subject_name"]).strip("-")
-    subject = subject.encode()[:_LONGEST_SUBJECT_BYTES].decode(errors="ignore")
+    subject = shortened(re.sub(r"\W+", "-", key["subject_name"]).strip("-"))
     if subject != key["subject_name"]:
         subject += "-" * bool(subject) + hashlib.sha256(key["subject_name"].encode()).hexdigest()[:6]
     return f"sub-{subject}_ses-{_session_id(key)}.nwb"
 
 
 def _session_id(key: Row) -> str:
-    return f"{key['session_date'].isoformat().replace('-', '')}-sample{key['sample_number']}"
+    return f"{day(key['session_date'])}-sample{key['sample_number']}"
 
 
 def _write(path: Path, key: Row, about: About) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from dj_neuron import __version__, queries
 from dj_neuron.errors import ExportError
 from dj_neuron.export.existing import refuse_existing
+from dj_neuron.export.names import day, shortened
 from dj_neuron.whole import whole_file, whole_folder
 
 if TYPE_CHECKING:
@@ -119,9 +120,8 @@ def _named(found: Iterable[Estimation]) -> Iterator[tuple[str, Estimation]]:
     taken: set[str] = set()
     for estimation in found:
         one = estimation.stimulation_id
-        subject = re.sub(r"\W+", "_", one.subject_name).strip("_")
-        day = one.session_date.isoformat().replace("-", "")  # four digits of the year, also of year 1
-        place = f"{day}_sample{one.sample_number}_stimulation{one.stimulation_number}"
+        subject = shortened(re.sub(r"\W+", "_", one.subject_name).strip("_"))
+        place = f"{day(one.session_date)}_sample{one.sample_number}_stimulation{one.stimulation_number}"
         name = f"{subject}_{place}_params{estimation.strf_params_id}"
         while name in taken:
             name += "_"
