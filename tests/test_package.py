@@ -34,6 +34,18 @@ def test_importing_any_part_prints_nothing(folder, module):
     assert (*process.communicate(), process.returncode) == ("", "", 0)
 
 
+def test_the_package_is_the_command_line(folder):
+    script = (
+        "import runpy, sys; sys.argv = ['dj-neuron', *sys.argv[1:]]; runpy.run_module('dj_neuron', run_name='__main__')"
+    )
+    process = run(script, "outline", "none", folder=folder)
+    assert (*process.communicate(), process.returncode) == (
+        "",
+        "Error: none: no such file or folder, expected a recording\n",
+        2,
+    )
+
+
 def test_connecting_leaves_the_global_configuration_of_datajoint_alone(folder, data_dir, prefix):
     script = """
 import sys, warnings
