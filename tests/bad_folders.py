@@ -69,6 +69,14 @@ BAD_TOML = {
             "expected lines like sample_number = 1"
         ),
     ),
+    "a key twice": (
+        "sample_number = 3",
+        "sample_number = 3\nsample_number = 4",
+        (
+            "not TOML: Cannot overwrite a value, that of 'sample_number' "
+            f"(at line {HEADER.count(chr(10)) + 5}, column 18), expected lines like sample_number = 1"
+        ),
+    ),
     "unknown key": ("sample_number = 3", "sample_nr = 3", "unknown key 'sample_nr', expected sample_number"),
     "unknown table": ("\n[[stimulations]]", "\n[[stimulation]]", "unknown key 'stimulation', expected stimulations"),
     "unknown key of a stimulation": ("onset_s =", "onset =", "stimulation 1: unknown key 'onset', expected onset_s"),

@@ -112,7 +112,7 @@ BAD = [
         "spikes{1,1} is a list, expected a vector of seconds"
     )),
     (("stimulus",), np.zeros((3, 3)), "stimulus(1) is an array (3, 3) of float64, expected a struct"),
-    (("datainfo", "SmplNo"), np.nan, "datainfo.SmplNo is nan, expected a finite number"),
+    (("datainfo", "SmplNo"), np.nan, "datainfo.SmplNo is nan, expected a whole number from 0"),
     (("datainfo", "date"), np.array([2008, 5, 16]), (
         "datainfo.date is an array (1, 3) of int64, expected a finite number"
     )),

@@ -45,9 +45,9 @@ def long_movie(**changes):
 
 
 BAD = {
-    "a dict": ({}, "ret1.pkl: holds a dict, expected a list of sessions"),
-    "an array": (np.zeros(0), "ret1.pkl: holds a ndarray, expected a list of sessions"),
-    "no sessions": ([], "ret1.pkl: holds an empty list, expected a list of sessions"),
+    "a dict": ({}, "ret1.pkl: holds a dict, expected a list of at least one session"),
+    "an array": (np.zeros(0), "ret1.pkl: holds a ndarray, expected a list of at least one session"),
+    "no sessions": ([], "ret1.pkl: holds an empty list, expected a list of at least one session"),
     "a number for a session": ([3], f"ret1.pkl: session 1 is 3, expected a dict with {SESSION_KEYS}"),
     "missing key": (
         [without(ret1_session(), "session_date")],
@@ -81,7 +81,7 @@ BAD = {
     ),
     "sample in words": (
         [ret1_session(sample_number="one")],
-        "ret1.pkl: session 1: sample_number is 'one', expected a finite number",
+        "ret1.pkl: session 1: sample_number is 'one', expected a whole number from 0",
     ),
     "twins": (
         [ret1_session(), ret1_session(sample_number=2), ret1_session(ret1_stimulation())],
@@ -130,7 +130,9 @@ BAD = {
     "holes in the movie": stimulation_case(
         "frame 0 is not finite at row 0, column 0, expected numbers", movie=np.full((3, 2, 4), np.nan)
     ),
-    "spikes in an array": stimulation_case("spikes are a ndarray, expected a list of arrays", spikes=np.zeros((2, 2))),
+    "spikes in an array": stimulation_case(
+        "spikes are an array (2, 2) of float64, expected a list of arrays", spikes=np.zeros((2, 2))
+    ),
     "spikes in a list": stimulation_case(
         "spikes of neuron 1 are a list, expected an array (n, 1) of seconds", spikes=[[0.5]]
     ),

@@ -150,6 +150,7 @@ def test_takes_movies_contracts_and_arrays_alike():
         ({"spike_trains": [[[0.1]]]}, "spike train 0 has shape"),
         ({"spike_trains": [[np.nan]]}, "finite seconds"),
         ({"spike_trains": np.array([0.1, 0.2])}, r"spike train 0 has shape \(\)"),
+        ({"spike_trains": [[0.1], [0.1, np.nan]]}, "^spike train 1 has spike 1 at nan, expected finite seconds, "),
         ({"delays_s": [np.inf]}, "finite seconds"),
         ({"delays_s": [[0.0, 0.1]]}, "finite seconds"),
         ({"delays_s": ["0.1"]}, "^delays are <U3, expected real numbers$"),

@@ -299,6 +299,7 @@ def test_a_bad_config_file_is_told_by_file_and_key(tmp_path, keys, sentence):
     ("content", "sentence"),
     [
         (b"{host: 1}", "is not JSON: Expecting property name"),
+        (b'{"host": "a", "host": "b"}', "is not JSON that says one thing: 'host' is there twice in one object"),
         (b"[]", "is no object"),
         (b"\xff", "is not text in UTF-8, from byte 1 on"),
         (b"[" * 100_000, "brackets are nested too deeply"),

@@ -132,7 +132,7 @@ def test_a_named_reader_reads_what_it_would_not_accept(tmp_path):
     path.write_bytes(pickle.dumps((1,), 0))
     with pytest.raises(ReadError, match="no reader knows"):
         find_reader(path)
-    with pytest.raises(ReadError, match=r"^tuple\.pkl: holds a tuple, expected a list of sessions$"):
+    with pytest.raises(ReadError, match=r"^tuple\.pkl: holds a tuple, expected a list of at least one session$"):
         list(read_sessions(path, "ret1_pickle"))
 
 

@@ -2,7 +2,6 @@ import json
 import os
 import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +120,7 @@ def test_unknown_layouts_are_refused_in_words(tmp_path):
     ("change", "words"),
     [
         ({"subject_name": 5}, "subject_name is 5, expected printable text"),
-        ({"session_date": "2019-02-30"}, "session_date is '2019-02-30', expected a date such as 2008-06-30"),
+        ({"session_date": "2019-02-30"}, "session_date is '2019-02-30', expected a date like '2008-06-06'"),
         ({"session_date": 20190201}, "session_date is 20190201, expected printable text"),
         ({"sample_number": 1.5}, "sample_number is 1.5, expected a whole number from 0"),
         ({"stimulations": None}, "stimulations is None, expected a list"),
@@ -131,7 +130,16 @@ def test_unknown_layouts_are_refused_in_words(tmp_path):
         ({"stimulus_onset": -5}, "stimulation 1: stimulus_onset is -5, expected seconds from the start"),
         ({"pixel_size": 0}, "stimulation 1: pixel_size is 0, expected a positive number"),
         ({"x_block_size": 9.5}, "stimulation 1: x_block_size is 9.5, expected a whole number from 1"),
-        ({"x_block_size": 3}, "80 x 1 blocks of (3, 160) screen pixels cover (240, 160), expected the screen"),
+        (
+            {"x_block_size": 3},
+            "stim_width is 320, expected 240, which is 80 blocks of movie_shape times x_block_size 3",
+        ),
+        ({"stim_height": 165}, "stim_height is 165, expected 160, which is 1 blocks of movie_shape times y_block_size"),
+        ({"subject_name": "x" * 129}, "xxx..., expected at most 128 characters and no backslash"),
+        ({"subject_name": "a\\b"}, r"subject_name is 'a\\b', expected at most 128 characters and no backslash"),
+        ({"session_date": "2020-W10-2"}, "session_date is '2020-W10-2', expected a date like '2008-06-06'"),
+        ({"sample_number": True}, "sample_number is True, expected a whole number from 0"),
+        ({"fpss": 10}, "stimulation 1: unknown key 'fpss', expected fps"),
         ({"movie_shape": 5}, "stimulation 1: movie_shape is 5, expected a list"),
         ({"movie_shape": [80, 1]}, "stimulation 1: movie_shape holds 2 numbers, expected width, height and frames"),
         ({"movie_shape": [80, 1, -3]}, "stimulation 1: frames of movie_shape is -3, expected a whole number from 1"),
@@ -157,6 +165,12 @@ def test_what_a_layout_cannot_mean_is_refused_with_its_place(brief_layout, tmp_p
     [
         ("{}", "the layout is a dict, expected a list"),
         ("[3]", "session 1 is 3, expected subject_name, "),
+        ("[]", "bad.json: the layout is an empty list, expected at least one session"),
+        (
+            '[{"a\\u0007": 1}]',
+            r"session 1: unknown key 'a\\x07', expected subject_name, session_date, sample_number, sti",
+        ),
+        ('[{"subject_name": "a", "subject_name": "b"}]', "'subject_name' is there twice in one object"),
         ('\ufeff[{"stimulations": []}]', "session 1: subject_name is missing, expected subject_name, session_date"),
     ],
 )
@@ -164,6 +178,21 @@ def test_what_is_no_list_of_sessions_is_no_layout(tmp_path, content, words):
     (tmp_path / "bad.json").write_text(content, encoding="utf-8")
     with pytest.raises(ReadError, match=words):
         load_layout(tmp_path / "bad.json")
+
+
+def test_a_layout_that_makes_no_file_that_could_be_ingested_is_refused(brief_layout, tmp_path):
+    (session,) = json.loads(brief_layout.read_text())
+    (tmp_path / "twins.json").write_text(json.dumps([session, {**session, "sample_number": 3}, session]))
+    with pytest.raises(
+        ReadError, match=r"twins.json: sessions 1 and 3 are both WT, 2020-03-01, sample 2, expected each"
+    ):
+        load_layout(tmp_path / "twins.json")
+    (stimulation,) = session["stimulations"]
+    session["stimulations"] = [stimulation, {**stimulation, "spike_counts": [1]}]
+    (tmp_path / "other.json").write_text(json.dumps([session]))
+    words = r"session 1: stimulation 2: spike_counts are of 1 neurons, expected 3 as in stimulation 1$"
+    with pytest.raises(ReadError, match=words):
+        load_layout(tmp_path / "other.json")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
@@ -179,4 +208,4 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(ExportError, match="is a pipe or a device"):
-        write_simulation(Path("/dev/full"), "small")
+        write_simulation("/dev/full", "small")

@@ -238,7 +238,7 @@ def truth_path(path: Path) -> Path:
 
 
 def write_simulation(
-    path: Path,
+    path: Path | str,
     layout: str | Path = "ret1",
     seed: int = 1,
     progress: Callable[[str], None] | None = None,
@@ -268,6 +268,7 @@ def write_simulation(
     ExportError
         If one of the files is there already, something other than a file is, or it cannot be written.
     """
+    path = Path(path)
     refuse_other_than_file(path)
     if not force:
         refuse_to_replace(path, truth_path(path))

@@ -45,21 +45,40 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         what, at, place = str(error).rpartition(" (at ")  # what it quotes may be as long as the file
-        raise TextFileError(f"not TOML: {what:.100}{at}{place}") from error
+        raise TextFileError(f"not TOML: {what:.100}{_overwritten(text, what, place)}{at}{place}") from error
     except (ValueError, RecursionError) as error:
         raise TextFileError(f"not TOML as people write it: {_excess(error)}") from error
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raise as :func:`read_toml`."""
+    """Read a JSON file; raise as :func:`read_toml`, also if a name is given twice."""
     try:
-        return json.loads(_read(path))
+        return json.loads(_read(path), object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
         raise TextFileError(f"not JSON: {error}") from error
     except TextFileError:
         raise
     except (ValueError, RecursionError) as error:
         raise TextFileError(f"not JSON as people write it: {_excess(error)}") from error
+
+
+def _overwritten(text: str, what: str, place: str) -> str:
+    """Name the key that is there twice, which TOML's parser does not."""
+    line = re.match(r"line (\d+)", place)
+    if line is None or not what.startswith("Cannot overwrite a value"):
+        return ""
+    name, is_there, _ = text.split("\n")[int(line[1]) - 1].partition("=")
+    return f", that of {name.strip()!a:.60}" if is_there else ""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the object of JSON that has these names, of which the parser would take the last."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise TextFileError(f"not JSON that says one thing: {name!a:.60} is there twice in one object")
+        found[name] = value
+    return found
 
 
 def _excess(error: ValueError | RecursionError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -13,9 +12,10 @@ from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.contracts.arguments import shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at, safe_pickle, unfolding
-from dj_neuron.readers.values import as_count, as_number, as_positive, as_text
+from dj_neuron.readers.values import as_count, as_date, as_number, as_positive, as_text
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -58,7 +58,7 @@ class Ret1PickleReader:
         sessions = safe_pickle.load(path)
         if not isinstance(sessions, list) or not sessions:
             got = "an empty list" if isinstance(sessions, list) else f"a {type(sessions).__name__}"
-            raise ReadError(f"{path.name}: holds {got}, expected a list of sessions")
+            raise ReadError(f"{path.name}: holds {got}, expected a list of at least one session")
         heads = [_head(session, f"{path.name}: session {number}") for number, session in enumerate(sessions, 1)]
         _refuse_twins(heads, path.name)
         with path.open("rb") as file:
@@ -93,7 +93,7 @@ class _Made:
 def _head(session: Any, place: str) -> tuple[str, datetime.date, int]:
     _check_keys(session, _SESSION_KEYS, place)
     subject_name = as_text(session["subject_name"], "subject_name", place)
-    session_date = _date(session["session_date"], place)
+    session_date = as_date(session["session_date"], "session_date", place)
     return subject_name, session_date, as_count(session["sample_number"], "sample_number", place, lowest=0)
 
 
@@ -109,7 +109,7 @@ def _refuse_twins(heads: list[tuple[str, datetime.date, int]], file_name: str) -
 
 def _stimulations(stimulations: Any, place: str, made: _Made) -> tuple[Stimulation, ...]:
     if not isinstance(stimulations, list):
-        raise ReadError(f"{place}: stimulations are a {type(stimulations).__name__}, expected a list")
+        raise ReadError(f"{place}: stimulations are {shown(stimulations)}, expected a list")
     converted = tuple(
         _stimulation(stimulation, number, f"{place}, stimulation {number}", made)
         for number, stimulation in enumerate(stimulations, 1)
@@ -128,7 +128,7 @@ def _stimulation(record: Any, number: int, place: str, made: _Made) -> Stimulati
     movie = _movie(record, place, made)
     spikes = record["spikes"]
     if not isinstance(spikes, list):
-        raise ReadError(f"{place}: spikes are a {type(spikes).__name__}, expected a list of arrays")
+        raise ReadError(f"{place}: spikes are {shown(spikes)}, expected a list of arrays")
     with contract_errors_at(place):
         trains = tuple(
             SpikeTrain(neuron_id, _times_s(times_s, f"{place}: spikes of neuron {neuron_id}", made))
@@ -191,14 +191,3 @@ def _check_keys(record: Any, expected: tuple[str, ...], place: str) -> None:
     unexpected = [f"{key!r} is unexpected" for key in record if key not in expected]
     if missing or unexpected:
         raise ReadError(f"{place}: {', '.join(missing + unexpected)}, expected the keys {', '.join(expected)}")
-
-
-def _date(value: Any, place: str) -> datetime.date:
-    text = as_text(value, "session_date", place)
-    try:
-        date = datetime.date.fromisoformat(text)
-    except ValueError:
-        date = None
-    if date is None or date.isoformat() != text:
-        raise ReadError(f"{place}: session_date is {text!r}, expected a date like '2008-06-06'")
-    return date

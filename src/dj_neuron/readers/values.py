@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from typing import Any
 
@@ -15,10 +16,7 @@ _LONGEST_TEXT = 2000  # as the longest column of text
 
 def as_number(value: Any, name: str, place: str) -> float:
     """Take a finite number, also one that comes as a NumPy scalar or an array of one element."""
-    number = _single(value)
-    if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
-        raise ReadError(f"{place}: {name} is {shown(value)}, expected a finite number")
-    return float(number)
+    return _number(value, name, place, "a finite number")
 
 
 def as_positive(value: Any, name: str, place: str) -> float:
@@ -31,7 +29,7 @@ def as_positive(value: Any, name: str, place: str) -> float:
 
 def as_count(value: Any, name: str, place: str, lowest: int = 1) -> int:
     """Take a whole number from `lowest`, small enough for the tables."""
-    number = as_number(value, name, place)
+    number = _number(value, name, place, f"a whole number from {lowest}")
     if number != int(number) or not lowest <= number < 2**31:
         most = f" to {2**31 - 1}" if number >= 2**31 else ""
         raise ReadError(f"{place}: {name} is {number:.15g}, expected a whole number from {lowest}{most}")
@@ -46,6 +44,25 @@ def as_text(value: Any, name: str, place: str) -> str:
     if len(text) > _LONGEST_TEXT:
         raise ReadError(f"{place}: {name} is {len(text)} characters long, expected at most {_LONGEST_TEXT}")
     return str(text)
+
+
+def as_date(value: Any, name: str, place: str) -> datetime.date:
+    """Take a date that is written as ``2008-06-06``, and in no other way."""
+    text = as_text(value, name, place)
+    try:
+        date = datetime.date.fromisoformat(text)
+    except ValueError:
+        date = None
+    if date is None or date.isoformat() != text:
+        raise ReadError(f"{place}: {name} is {shown(text)}, expected a date like '2008-06-06'")
+    return date
+
+
+def _number(value: Any, name: str, place: str, expected: str) -> float:
+    number = _single(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
+        raise ReadError(f"{place}: {name} is {shown(value)}, expected {expected}")
+    return float(number)
 
 
 def _single(value: Any) -> Any:

@@ -44,8 +44,8 @@ def checked(
         given = train.times_s if isinstance(train, SpikeTrain) else train
         times_s = floats(given, "times", f"spike train {number}", error=AlignmentError)
         if times_s.ndim != 1 or not np.isfinite(times_s).all():
-            raise AlignmentError(
-                f"spike train {number} has shape {times_s.shape}, expected finite seconds, (n_spikes,)"
-            )
+            first = int(np.isfinite(times_s).argmin())
+            found = f"has shape {times_s.shape}" if times_s.ndim != 1 else f"has spike {first} at {times_s[first]:g}"
+            raise AlignmentError(f"spike train {number} {found}, expected finite seconds, (n_spikes,)")
         trains.append(times_s if (times_s[1:] >= times_s[:-1]).all() else np.sort(times_s))
     return movie, trains, delays
