@@ -148,6 +148,13 @@ def a_long_name(file):
     file.move(MOVIE, f"stimulus/presentation/{'x' * 10_000}")
 
 
+def three_ends_of_intervals(file):
+    for name, values in (("obs_intervals", [0.0, 10.0, 11.0]), ("obs_intervals_index", [3])):
+        attributes = dict(file[f"units/{name}"].attrs)
+        del file[f"units/{name}"]
+        file["units"].create_dataset(name, data=values).attrs.update(attributes)
+
+
 def with_group(name):
     return changed(lambda file: file.create_group(name))
 
@@ -312,6 +319,10 @@ CASES = {
     ),
     "intervals backwards": Case(
         replaced("units/obs_intervals", [[10.0, 0.0]]),
+        "retina.nwb: unit 0: obs_intervals are no pairs of seconds, expected rows of (start, stop) with start <= stop",
+    ),
+    "an end of an interval too many": Case(
+        changed(three_ends_of_intervals),
         "retina.nwb: unit 0: obs_intervals are no pairs of seconds, expected rows of (start, stop) with start <= stop",
     ),
     "a huge neuron_id": Case(

@@ -239,6 +239,75 @@ def test_placeholders_are_refused_and_replaced_by_hand(path, timestamps, problem
     assert session.stimulations[0].frame_edges_s.tolist() == [*JITTERED_S, 6.25]
     np.save(path.with_name("frames.npy"), np.append(JITTERED_S, 6.5))
     assert read(path).source.sha256 != session.source.sha256
+    beside(path, '[[stimulations]]\nseries = "noise"\nframe_times = "no/../frames.npy"\n')
+    session = read(path)
+    np.save(path.with_name("frames.npy"), np.append(JITTERED_S, 6.25))
+    assert read(path).source.sha256 != session.source.sha256
+
+
+@pytest.mark.parametrize(
+    ("timing", "name", "said", "problem"),
+    [
+        (
+            {"timestamps": JITTERED_S},
+            "timestamps",
+            {"unit": "milliseconds"},
+            "has the unit 'milliseconds', expected 'sec",
+        ),
+        (
+            {"timestamps": JITTERED_S},
+            "timestamps",
+            {"interval": 2},
+            "has the interval 2, expected 1, which is a time for",
+        ),
+        (
+            {"rate": 60.0, "starting_time": 1.5},
+            "starting_time",
+            {"unit": b"ms"},
+            "has the unit 'ms', expected 'seconds'",
+        ),
+    ],
+)
+def test_times_that_are_said_to_be_no_seconds_are_refused_and_replaced_by_hand(path, timing, name, said, problem):
+    nwb.write(path, nwb.optical(**timing))
+    with h5py.File(path, "a") as file:
+        file[f"stimulus/presentation/noise/{name}"].attrs.update(said)
+    message = refusal(path)
+    assert message.startswith(f"retina.nwb: noise: {name} {problem}")
+    assert message.endswith(
+        ", or frame_rate_hz and onset_s under [[stimulations]] in retina.nwb.toml, or frame_times there"
+    )
+    beside(path, '[[stimulations]]\nseries = "noise"\nframe_rate_hz = 59.9815\nonset_s = 1.5\n')
+    assert read(path).stimulations[0].frame_rate_hz == 59.9815
+    beside(path, "")
+    with h5py.File(path, "a") as file:
+        file[f"stimulus/presentation/noise/{name}"].attrs.update({"unit": "s", "interval": 1})
+    assert read(path).stimulations[0].movie.n_frames == 90
+
+
+def test_timestamps_of_another_series_keep_their_unit(path):
+    first = nwb.optical("first", timestamps=JITTERED_S)
+    nwb.write(path, first, nwb.plain("trigger", np.zeros(90), timestamps=first))
+    with h5py.File(path, "a") as file:
+        group = file["stimulus/presentation"]
+        group.move("first/timestamps", "trigger/moved")
+        del group["trigger/timestamps"]
+        group.move("trigger/moved", "trigger/timestamps")
+        group["first/timestamps"] = h5py.SoftLink("/stimulus/presentation/trigger/timestamps")
+    assert len(read(path).stimulations) == 1
+    with h5py.File(path, "a") as file:
+        file["stimulus/presentation/trigger/timestamps"].attrs["unit"] = "samples"
+    assert refusal(path).startswith(
+        "retina.nwb: first: timestamps has the unit 'samples', expected 'seconds', or frame_"
+    )
+
+
+@pytest.mark.parametrize("column", ["spike_times", "obs_intervals"])
+def test_spikes_that_are_said_to_be_no_seconds_are_refused(path, column):
+    nwb.write(path, nwb.optical(), units=[{"spike_times": [1.5, 2.0], "obs_intervals": [[0.0, 10.0]]}])
+    with h5py.File(path, "a") as file:
+        file[f"units/{column}"].attrs["unit"] = "ms"
+    assert refusal(path) == f"retina.nwb: units: {column} has the unit 'ms', expected 'seconds'"
 
 
 def test_neither_rate_nor_timestamps(path):

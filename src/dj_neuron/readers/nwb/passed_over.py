@@ -1,4 +1,4 @@
-"""What PyNWB passes over without a word: groups of a type that it does not know there, columns that are in no list."""
+"""What PyNWB passes over: groups of a type that it does not know there, columns that are in no list, units of times."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pynwb import NWBFile
+    from pynwb.core import NWBContainer
 
     from dj_neuron.readers.nwb.sidecar import Sidecar
+
+
+_SECONDS = {"seconds", "second", "sec", "s"}
 
 
 def stimuli_passed_over(file: NWBFile) -> list[str]:
@@ -43,6 +47,29 @@ def refuse_passed_over(file: NWBFile, sidecar: Sidecar, place: str) -> None:
             raise ReadError(
                 f"{place}: {_path(builder)} is not among the colnames of units, expected every column there"
             )
+    for name in () if units is None else ("spike_times", "obs_intervals"):
+        if problem := what_is_no_second(units, name):
+            raise ReadError(f"{place}: units: {problem}")
+
+
+def what_is_no_second(container: NWBContainer, name: str) -> str:
+    """Say what is wrong with the attributes of a dataset of times, of which PyNWB reads none: a unit, an interval.
+
+    NWB has a single word for each of them, seconds and 1, and for the unit of spikes none at all.
+    """
+    io = container.get_read_io()
+    found = None if io is None else io.manager.get_builder(container).get(name)
+    said = getattr(getattr(found, "builder", found), "attributes", {})  # a link has the builder of what it leads to
+    unit, interval = _word(said.get("unit", "s")), _word(said.get("interval", 1))
+    if unit.strip().lower() not in _SECONDS:
+        return f"{name} has the unit {shown(unit)}, expected 'seconds'"
+    if interval not in {"1", "1.0"}:
+        return f"{name} has the interval {interval:.40}, expected 1, which is a time for every frame"
+    return ""
+
+
+def _word(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _path(builder: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dj_neuron.errors import ReadError
+from dj_neuron.readers.named_files import inside
 from dj_neuron.readers.toml_keys import (
     NAME,
     POSITIVE,
@@ -62,9 +63,12 @@ class Sidecar:
 
     @property
     def files(self) -> list[Path]:
-        """The file itself and those it names, as far as they are there."""
+        """The file itself, if it is there, and those it names; raise ReadError if one of them is not."""
         named = [record["frame_times"] for record in self.stimulations.values() if "frame_times" in record]
-        return [path for path in (self.path, *(self.path.parent / name for name in named)) if path.is_file()]
+        return [
+            *([self.path] if self.path.is_file() else []),
+            *(inside(self.path.parent, name, self.path.name) for name in named),
+        ]
 
     def hint(self, *keys: str) -> str:
         """Say how a person gives these keys of a stimulation."""

@@ -10,6 +10,7 @@ import numpy as np
 from dj_neuron.errors import ReadError
 from dj_neuron.readers.hdf5_frames import measure
 from dj_neuron.readers.named_files import frame_edges_s
+from dj_neuron.readers.nwb.passed_over import what_is_no_second
 from dj_neuron.readers.nwb.sidecar import OF_MEASURED, REGULAR
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def timing_of(series: TimeSeries, n_frames: int, said: dict[str, Any], sidecar: 
     Raises
     ------
     ReadError
-        If there is no rate, or timestamps cannot be when the frames came on the screen.
+        If there is no rate, or timestamps cannot be when the frames came on the screen, or are not said to be seconds.
     """
     if "frame_rate_hz" in said:
         source = "as exported" if "clock_offset_s" in said else f"from {sidecar.path.name}"
@@ -72,6 +73,7 @@ def timing_of(series: TimeSeries, n_frames: int, said: dict[str, Any], sidecar: 
                 f"{place}: {sidecar.path.name} gives {' and '.join(of_measured)}, but the series has a rate, expected "
                 "frame_times with it"
             )
+        _check_said(series, "starting_time", sidecar, place)
         rate_hz, onset_s = as_written(series.rate), as_written(series.starting_time or 0.0)
         if not (math.isfinite(rate_hz) and rate_hz > 0 and math.isfinite(onset_s)):
             raise ReadError(
@@ -81,10 +83,16 @@ def timing_of(series: TimeSeries, n_frames: int, said: dict[str, Any], sidecar: 
         return _regular(rate_hz, onset_s, "a regular rate")
     if series.timestamps is None:
         raise ReadError(f"{place}: has neither rate nor timestamps, expected one of them, or {sidecar.hint(*REGULAR)}")
+    _check_said(series, "timestamps", sidecar, place)
     measure(series.timestamps, place)
     starts_s = np.asarray(series.timestamps[:], np.float64)
     _check_timestamps(starts_s, n_frames, sidecar, place)
     return _measured(starts_s, said, sidecar, place, "timestamps")
+
+
+def _check_said(series: TimeSeries, name: str, sidecar: Sidecar, place: str) -> None:
+    if problem := what_is_no_second(series, name):
+        raise ReadError(f"{place}: {problem}, or {sidecar.hint(*REGULAR)}, or frame_times there")
 
 
 def _regular(rate_hz: float, onset_s: float, remark: str) -> Timing:

@@ -114,8 +114,9 @@ def _labels(units: Units) -> list[str]:
 def _intervals(units: Units, row: int, place: str) -> Floats:
     if "obs_intervals" not in units.colnames:
         return np.array([[-np.inf, np.inf]])
-    intervals_s = np.asarray(units["obs_intervals"][row], np.float64).reshape(-1, 2)
-    if not (intervals_s[:, 0] <= intervals_s[:, 1]).all():
+    flat_s = np.asarray(units["obs_intervals"][row], np.float64).ravel()
+    intervals_s = flat_s[: flat_s.size // 2 * 2].reshape(-1, 2)
+    if flat_s.size % 2 or not (intervals_s[:, 0] <= intervals_s[:, 1]).all():
         raise ReadError(
             f"{place}: obs_intervals are no pairs of seconds, expected rows of (start, stop) with start <= stop"
         )
