@@ -114,7 +114,7 @@ BAD = [
     (("stimulus",), np.zeros((3, 3)), "stimulus(1) is an array (3, 3) of float64, expected a struct"),
     (("datainfo", "SmplNo"), np.nan, "datainfo.SmplNo is nan, expected a whole number from 0"),
     (("datainfo", "date"), np.array([2008, 5, 16]), (
-        "datainfo.date is an array (1, 3) of int64, expected a finite number"
+        "datainfo.date is an array (1, 3) of int64, expected a date like 20080516"
     )),
     (("spikes",), cell([["1.5", SPIKES[0][1]], SPIKES[1]]), "spikes{1,1} is '1.5', expected a vector of seconds"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import datetime
 import hashlib
 import io
 import os
@@ -24,7 +25,7 @@ import dj_neuron
 from dj_neuron import connection
 from dj_neuron._datajoint import dj
 from dj_neuron.cli import main
-from dj_neuron.contracts import Movie, SpikeTrain
+from dj_neuron.contracts import Movie, Session, SpikeTrain
 from dj_neuron.contracts.plausibility import remarks_on
 from dj_neuron.errors import ContractError
 from dj_neuron.readers import available_readers, read_sessions
@@ -466,6 +467,14 @@ def test_frame_times_of_whole_numbers_are_no_seconds(make_session):
         ContractError, match=r"frame times are whole numbers \(25000, 25333, 25666, \.\.\.\), as indexes"
     ):
         remarks_on(make_session(samples))
+
+
+def test_a_day_that_is_yet_to_come_is_remarked():
+    today = datetime.datetime.now(datetime.UTC).date()
+    assert remarks_on(Session("KO", today, 1)) == ()
+    assert remarks_on(Session("KO", datetime.date(2999, 12, 31), 1)) == (
+        "session_date is 2999-12-31, which is yet to come",
+    )
 
 
 def test_nothing_is_said_of_what_is_usual(small_file):

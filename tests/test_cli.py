@@ -273,6 +273,10 @@ def test_figures_go_into_a_clean_folder(run, folder):
         (("figures", "--out", "x", "--where", "nonsense here"), "'nonsense here' is no condition on stimulations"),
         (("figures", "--out", "x", "--where", "sample_number =="), "is no condition on stimulations"),
         (("export", "neurons", "x.xlsx"), "expected .csv or .parquet"),
+        (
+            ("export", "neurons", "x.csv", "--where", f"nonsense {'x' * 5000}"),
+            f"nonsense {'x' * 190} is no condition on neurons: ",
+        ),
         (("export", "neurons", "x.csv", "--where", "nonsense here"), "is no condition on neurons"),
         (("export", "strfs", "x.mat"), "expected .npz or .zarr"),
         (("export", "nwb", "x", "--where", "nonsense here"), "is no condition on sessions"),

@@ -82,7 +82,7 @@ def test_a_file_becomes_a_session(tmp_path):
     [
         variables([recording()], [[row[0]] for row in SPIKES]),
         # what programs that drop axes of length one write again
-        variables([recording()], [[row[0]] for row in SPIKES], RecNo=4, RecStartTime=np.arange(6))
+        variables([recording()], [[row[0]] for row in SPIKES], RecNo=4, RecStartTime=np.r_[2008, 1:6])
         | {"spikes": cell([[row[0] for row in SPIKES]]), "stimulus": recording()},
         # and those that turn structs into cells
         variables([recording()], [[row[0]] for row in SPIKES]) | {"stimulus": cell([[recording()]])},
@@ -93,7 +93,35 @@ def test_one_recording_keeps_its_axis(tmp_path, content, compressed):
     got = read(written(tmp_path, content, compressed=compressed))
     (one,) = got.stimulations
     assert [train.times_s.tolist() for train in one.spike_trains] == [[1.5, 2.25], []]
-    assert got.note.endswith(" 01:28:30") or "0000-01-02 03:04:05" in got.note
+    assert got.note.endswith(" 01:28:30") or "2008-01-02 03:04:05" in got.note
+
+
+@pytest.mark.parametrize(
+    ("row", "begun"),
+    [
+        ([2008, 5, 16, 1, 28, 30.4], "2008-05-16 01:28:30"),
+        ([2008, 5, 16, 23, 59, 59.7], "2008-05-17 00:00:00"),
+        ([2008, 13, 16, 1, 28, 30], ""),
+        ([2008, 5, 16.5, 1, 28, 30], ""),
+        ([2008, 5, 16, 1, 28, 61], ""),
+        ([2008, 5, 16, 1, 28, -1], ""),
+        ([9999, 12, 31, 23, 59, 60], ""),
+        ([np.nan] * 6, ""),
+        ([np.inf] * 6, ""),
+    ],
+)
+def test_when_a_recording_began_is_a_time_or_left_out(tmp_path, row, begun):
+    content = variables([recording()], [[SPIKES[0][0]]], RecStartTime=np.array([row], float))
+    got = read(written(tmp_path, content))
+    assert got.note == f"a retina; A. Person; recordings 4{f'; begun {begun}' if begun else ''}"
+    assert got.remarks == (() if begun else ("datainfo.RecStartTime has rows that are no date and time: left out",))
+
+
+def test_a_date_that_is_not_that_of_the_file_is_remarked(tmp_path):
+    content = variables([recording()], [[SPIKES[0][0]]], date="20080517")
+    words = "datainfo.date is 2008-05-17, and the file is called 20080516_R1.mat"
+    assert read(written(tmp_path, content)).remarks == (words,)
+    assert read(written(tmp_path, content, "mine.mat")).remarks == ()
 
 
 def test_one_neuron_in_several_recordings(tmp_path):

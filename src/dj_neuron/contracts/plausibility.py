@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
     """
     rates_hz = [stimulation.frame_rate_hz for stimulation in session.stimulations]
     others_hz = {float(rate_hz) for rate_hz in neighbours_hz}
-    remarks: list[str] = []
+    remarks = _on_date(session.session_date)
     for place, stimulation in enumerate(session.stimulations):
         where = f"stimulation {stimulation.stimulation_number}"
         _check_units(stimulation, where)
@@ -70,6 +71,11 @@ def remarks_on(session: Session, neighbours_hz: Iterable[float] = ()) -> tuple[s
         ]
         remarks += [f"{where}: {remark}" for remark in found if remark]
     return tuple(remarks)
+
+
+def _on_date(date: datetime.date) -> list[str]:
+    latest = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)  # in any time zone
+    return [f"session_date is {date}, which is yet to come"] if date > latest else []
 
 
 def _check_units(stimulation: Stimulation, where: str) -> None:

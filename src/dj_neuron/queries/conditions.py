@@ -35,7 +35,7 @@ def restricted(rows: Any, restriction: Any, what: str) -> Iterator[Any]:
             raise
         said = next(text for text in (*error.args, "") if isinstance(text, str))
         reason = said.partition("\n")[0]  # the lines after it show our SQL
-        raise PipelineError(f"{restriction!r} is no condition on {what}: {reason}") from error
+        raise PipelineError(f"{restriction!r:.200} is no condition on {what}: {reason:.200}") from error
 
 
 def _names_in(restriction: Any) -> Iterator[Any]:

@@ -136,37 +136,49 @@ def _session(path: Path) -> Session:
     stimuli = _stimuli(variables["stimulus"], path.name)
     cells = _cells(variables["spikes"], n_neurons, len(stimuli), path.name)
     movies = _movies(stimuli, path)
-    note = _note(datainfo, len(stimuli))
+    note, remarks = _note(datainfo, len(stimuli))
+    if (match := _FILE_NAME.fullmatch(path.name)) and match[1] != f"{session_date:%Y%m%d}":
+        remarks.append(f"datainfo.date is {session_date}, and the file is called {path.name}")
     with path.open("rb") as file:
         source = Source(path.name, hashlib.file_digest(file, "sha256").hexdigest(), CrcnsMatReader.name)
     stimulations = tuple(
         _stimulation(number, stimulus, movie, [row[number - 1] for row in cells])
         for number, (stimulus, movie) in enumerate(zip(stimuli, movies, strict=True), 1)
     )
-    return Session(subject_name, session_date, sample_number, stimulations, source, note=note)
+    return Session(subject_name, session_date, sample_number, stimulations, source, note=note, remarks=tuple(remarks))
 
 
 def _date(datainfo: _Struct) -> datetime.date:
     value = datainfo["date"]
-    text = value if isinstance(value, str) else str(datainfo.count("date"))
-    if _DATE.fullmatch(text):
-        try:
+    try:
+        text = value if isinstance(value, str) else str(datainfo.count("date"))
+        if _DATE.fullmatch(text):
             return datetime.date.fromisoformat(text)
-        except ValueError:
-            pass
+    except (ReadError, ValueError):
+        pass
     raise ReadError(f"{datainfo.file}: datainfo.date is {shown(value)}, expected a date like 20080516")
 
 
-def _note(datainfo: _Struct, n_recordings: int) -> str:
-    """Say what else the file tells about the session; none of it is needed."""
+def _note(datainfo: _Struct, n_recordings: int) -> tuple[str, list[str]]:
+    """Say what else the file tells about the session, none of which is needed, and what of it is no date and time."""
     said = [datainfo.fields.get(key, "") for key in ("description", "experimenter")]
     numbers = [f"{number:g}" for number in _numbers(datainfo, "RecNo", n_recordings)]
-    starts = [
-        "{:04.0f}-{:02.0f}-{:02.0f} {:02.0f}:{:02.0f}:{:02.0f}".format(*row)
-        for row in _numbers(datainfo, "RecStartTime", n_recordings, 6)
-    ]
+    rows = _numbers(datainfo, "RecStartTime", n_recordings, 6)
+    starts = [start for row in rows if (start := _start(row))]
     said += [f"recordings {', '.join(numbers)}" if numbers else "", f"begun {', '.join(starts)}" if starts else ""]
-    return "; ".join(text.strip() for text in said if isinstance(text, str) and text.strip())
+    remarks = ["datainfo.RecStartTime has rows that are no date and time: left out"] if len(starts) < len(rows) else []
+    return "; ".join(text.strip() for text in said if isinstance(text, str) and text.strip()), remarks
+
+
+def _start(row: Floats) -> str:
+    """Year to second as text, to the nearest second; nothing if there is no such time."""
+    try:
+        year, month, day, hour, minute = (int(number) if number == int(number) else -1 for number in row[:5])
+        begun = datetime.datetime(year, month, day, hour, minute, tzinfo=datetime.UTC)
+        begun += datetime.timedelta(seconds=round(row[5]))
+    except (ValueError, OverflowError):
+        return ""
+    return begun.replace(tzinfo=None).isoformat(" ") if 0 <= row[5] <= 60 else ""
 
 
 def _numbers(datainfo: _Struct, key: str, *shape: int) -> Floats:
