@@ -37,6 +37,12 @@ def test_any_stretch_of_any_movie_can_be_read(frames, start, stop):
     assert (Movie.from_frames(frames).frames(start, stop, np.float64) == frames[start:stop]).all()
 
 
+def test_what_is_hardly_beyond_contrast_is_shown_with_its_digits():
+    frames = np.array([-1.000000004, 0, 255]).reshape(3, 1, 1)
+    with pytest.raises(ContractError, match=r"values from -1\.000000004 to 255, expected contrast from -1 to 1"):
+        Movie.from_frames(frames).as_contrast()
+
+
 def test_graded_movies_keep_their_values():
     frames = np.array([0, 100, 255], np.uint8).reshape(3, 1, 1)
     movie = Movie.from_frames(frames)

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as npst
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import DjNeuronError, ExportError, ReadError
 from dj_neuron.readers import folder_toml, read_sessions
+from dj_neuron.readers.outline import outline, unpack
 from dj_neuron.readers.recording_folder import RecordingFolderReader, write_recording_folder
 
 DATE = datetime.date(2008, 6, 6)
@@ -366,3 +367,28 @@ def test_a_label_is_kept_for_a_neuron_in_one_stimulation_only(tmp_path):
     got = read_back(written, tmp_path / "a")
     assert_same(got, written)
     assert got.neuron_labels == {1: "unit a", 7: "late", 12: ""}
+
+
+def test_a_name_of_a_file_may_go_through_a_folder_that_is_not_there(tmp_path):
+    folder = write_recording_folder(session(stimulation()), tmp_path / "a")
+    toml = folder / "session.toml"
+    toml.write_text(toml.read_text().replace("movie_1.npy", "sub/../movie_1.npy", 1))
+    (before,) = read_sessions(folder)
+    assert before.stimulations[0].movie.shape == (4, 2, 3)
+    np.save(folder / "movie_1.npy", np.arange(24).reshape(4, 2, 3) % 2)
+    (after,) = read_sessions(folder)
+    assert after.source.sha256 != before.source.sha256
+
+
+def test_spikes_without_an_array_are_remarked(tmp_path):
+    (got,) = read_sessions(write_recording_folder(session(stimulation(spike_trains=())), tmp_path / "a"))
+    assert got.stimulations[0].spike_trains == ()
+    assert got.remarks == ("stimulation 1: spikes_1.npz holds no array: no neurons",)
+
+
+def test_paths_may_be_text(tmp_path):
+    folder = write_recording_folder(session(stimulation()), str(tmp_path / "a"))
+    (got,) = read_sessions(str(folder))
+    assert outline(str(folder))["subject_name"] == got.subject_name
+    (unpacked,) = unpack(str(folder), str(tmp_path / "new" / "b"))
+    assert_same(next(read_sessions(str(unpacked))), got)

@@ -108,7 +108,9 @@ def test_a_block_with_several_segments():
     block.segments.extend(
         [segment(neo_train([1.0], name="a"), neo_train([2.0], name="b")), segment(neo_train([3.0], name="b"))]
     )
-    with pytest.raises(ContractError, match="the block has 2 segments, expected segment_index"):
+    with pytest.raises(
+        ContractError, match="the block has 2 segments, each with its own clock, expected segment_index"
+    ):
         spike_trains_from_neo(block)
     with pytest.raises(ContractError, match="segment_index is -1, expected 0 to 1"):
         spike_trains_from_neo(block, segment_index=-1)
@@ -116,6 +118,39 @@ def test_a_block_with_several_segments():
     assert (train.neuron_id, train.label, train.times_s.tolist()) == (2, "b", [0.003])
     block.segments.pop()
     assert len(spike_trains_from_neo(block)) == 2
+
+
+@pytest.mark.parametrize("wrong", ["0", 0.0, True, 2])
+def test_an_index_of_a_segment_is_a_whole_number(wrong):
+    words = rf"segment_index is {wrong!r}, expected 0 to 0"
+    block = neo.Block()
+    block.segments.append(segment(neo_train([1.0])))
+    for take, made in (
+        (spike_trains_from_neo, block),
+        (spike_trains_from_neo, block.segments[0]),
+        (spike_trains_from_sorting, sorting({1: np.array([10])})),
+    ):
+        with pytest.raises(ContractError, match=words):
+            take(made, segment_index=wrong)
+
+
+def test_what_is_no_sorting_and_no_segment_is_refused():
+    with pytest.raises(ContractError, match="the block has no segments, expected at least one"):
+        spike_trains_from_neo(neo.Block())
+    for wrong in (neo_train([1.0]), [1.0, 2.0], None):
+        with pytest.raises(ContractError, match=f"neo_object is a {type(wrong).__name__}, expected a Segment or a Bl"):
+            spike_trains_from_neo(wrong)
+        with pytest.raises(ContractError, match=f"sorting is a {type(wrong).__name__}, expected a sorting of SpikeIn"):
+            spike_trains_from_sorting(wrong)
+    with pytest.raises(ContractError, match="unit 'a' is True in neuron_ids, expected a whole number from 1"):
+        spike_trains_from_neo(segment(neo_train([1.0], name="a")), neuron_ids={"a": True})
+    with pytest.raises(ContractError, match="neuron_ids are a list, expected numbers of neurons by labels"):
+        spike_trains_from_neo(segment(neo_train([1.0], name="a")), neuron_ids=["a"])
+
+
+def test_labels_in_arrays():
+    made = segment(neo_train([1.0], unit_id=np.array([3])), neo_train([1.0], unit_id=np.array([3, 4])))
+    assert [train.label for train in spike_trains_from_neo(made)] == ["3", "[3 4]"]
 
 
 def test_spikes_before_zero_are_refused():

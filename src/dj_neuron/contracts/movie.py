@@ -247,8 +247,8 @@ class Movie:
             return lowest, highest
         if lowest < -1 or highest > 1:
             raise ContractError(
-                f"a graded movie has values from {lowest:g} to {highest:g}, expected contrast from -1 to 1, "
-                "or the values of black and white"
+                f"a graded movie has values from {_exactly(lowest)} to {_exactly(highest)}, expected contrast "
+                "from -1 to 1, or the values of black and white"
             )
         return -1.0, 1.0
 
@@ -262,6 +262,11 @@ class Movie:
     def __repr__(self) -> str:
         kind = "graded" if self.levels is None else "levels {:g}, {:g}".format(*self.levels)
         return f"Movie({self.n_frames} frames of {self.n_y} x {self.n_x} blocks, {kind})"
+
+
+def _exactly(value: float) -> str:
+    """Write a value in short if that is the value, else with all its digits: 1.000000004 is not 1."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _contrast(value: Any, black: float, white: float) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from dj_neuron.errors import ContractError, DjNeuronError, ReadError
@@ -15,7 +16,6 @@ from dj_neuron.errors import ContractError, DjNeuronError, ReadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.metadata import EntryPoint
-    from pathlib import Path
 
     import numpy as np
 
@@ -74,7 +74,7 @@ def available_readers() -> dict[str, Reader]:
     return {name: _loaded(entry_point) for name, entry_point in _declared().items()}
 
 
-def find_reader(path: Path, name: str | None = None) -> Reader:
+def find_reader(path: Path | str, name: str | None = None) -> Reader:
     """Find the one reader for a file or folder.
 
     Parameters
@@ -89,6 +89,7 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     ReadError
         If the path is missing, unreadable or neither a file nor a folder, or if not exactly one reader is for it.
     """
+    path = Path(path)
     try:
         is_there, is_readable = path.exists(), path.is_file() or path.is_dir()
     except OSError as error:
@@ -114,7 +115,7 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     return readers[accepting[0]]
 
 
-def read_sessions(path: Path, reader: str | None = None) -> Iterator[Session]:
+def read_sessions(path: Path | str, reader: str | None = None) -> Iterator[Session]:
     """Read a file's sessions one at a time.
 
     Parameters
@@ -130,7 +131,7 @@ def read_sessions(path: Path, reader: str | None = None) -> Iterator[Session]:
         At once if no reader is for the file; during iteration if its content is not as expected, or if a lab's own
         reader raises anything else.
     """
-    return _read(find_reader(path, reader), path)
+    return _read(find_reader(path, reader), Path(path))
 
 
 def _read(reader: Reader, path: Path) -> Iterator[Session]:

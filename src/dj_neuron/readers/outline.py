@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from dj_neuron.whole import whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dj_neuron.contracts import Session
 
@@ -28,7 +28,7 @@ MAX_NODES = 1_000_000
 _LONGEST_SLUG = 60
 
 
-def outline(path: Path, reader: str | None = None) -> Any:
+def outline(path: Path | str, reader: str | None = None) -> Any:
     """Show the structure of a file, arrays replaced by their shape and dtype.
 
     Parameters
@@ -49,13 +49,14 @@ def outline(path: Path, reader: str | None = None) -> Any:
     ReadError
         If the file cannot be read, or shows more than :data:`MAX_NODES` values.
     """
+    path = Path(path)
     found = find_reader(path, reader)
     with faults_of(found, path):
         tree = found.raw(path) if isinstance(found, RawReader) else list(found.read(path))
     return _Outline(path.name).of(tree)
 
 
-def unpack(path: Path, folder: Path, progress: Callable[[Session], None] | None = None) -> list[Path]:
+def unpack(path: Path | str, folder: Path | str, progress: Callable[[Session], None] | None = None) -> list[Path]:
     """Write every session of a file as a recording folder.
 
     Parameters
@@ -80,7 +81,7 @@ def unpack(path: Path, folder: Path, progress: Callable[[Session], None] | None 
         If `folder` is not empty, or cannot be written.
     """
     names: list[str] = []
-    folder = empty_place(folder)
+    folder = empty_place(Path(folder))
     with whole_folder(folder) as part:
         for session in read_sessions(path):
             names.append(_unique(_slug(session), names))

@@ -92,13 +92,19 @@ class RecordingFolderReader:
 def _session(folder: Path, table: dict[str, Any]) -> Session:
     labels = _by_neuron(table.get("neuron_labels", {}), f"{_name(folder)}: neuron_labels", "label")
     records = table.get("stimulations", [])
+    stimulations = tuple(_stimulation(folder, record, labels) for record in records)
     with contract_errors_at(_name(folder)):
         session = Session(
             subject_name=table["subject_name"],
             session_date=table["session_date"],
             sample_number=table["sample_number"],
-            stimulations=tuple(_stimulation(folder, record, labels) for record in records),
+            stimulations=stimulations,
             source=_source(folder, records),
+            remarks=tuple(
+                f"stimulation {record['stimulation_number']}: {record['spikes']} holds no array: no neurons"
+                for record, stimulation in zip(records, stimulations, strict=True)
+                if not stimulation.spike_trains
+            ),
             species=table.get("species", ""),
             subject_description=table.get("subject_description", ""),
             note=table.get("note", ""),
@@ -182,7 +188,7 @@ def _source(folder: Path, records: list[dict[str, Any]]) -> Source:
     references = {record[key] for record in records for key in _FILE_KEYS if key in record}
     digest = hashlib.sha256()
     for reference in sorted({SESSION_FILE, *references}):
-        with (folder / reference).open("rb") as file:
+        with inside(folder, reference, _name(folder)).open("rb") as file:
             content = hashlib.file_digest(file, "sha256")
         digest.update(f"{content.hexdigest()}  {reference}\n".encode())
     return Source(folder.resolve().name, digest.hexdigest(), RecordingFolderReader.name)

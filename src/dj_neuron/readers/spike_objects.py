@@ -5,6 +5,7 @@ Only the objects' own methods are called, so neither library is imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from dj_neuron.contracts import SpikeTrain
 from dj_neuron.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from neo.core import Block, Segment
     from numpy.typing import NDArray
@@ -56,12 +57,9 @@ def spike_trains_from_sorting(
     registered in the sorting, its times are taken: its start time or, for clocks that were synchronised, its vector of
     times. Stimuli must be on that same clock.
     """
-    n_segments = sorting.get_num_segments()
-    if segment_index is None and n_segments > 1:
-        raise ContractError(f"the sorting has {n_segments} segments, each with its own clock, expected segment_index")
-    index = segment_index or 0
-    if not 0 <= index < n_segments:
-        raise ContractError(f"segment_index is {index}, expected 0 to {n_segments - 1}")
+    if not hasattr(sorting, "get_unit_spike_train"):
+        raise ContractError(f"sorting is a {type(sorting).__name__}, expected a sorting of SpikeInterface")
+    index = _segment(segment_index, sorting.get_num_segments(), "sorting")
     known = list(sorting.unit_ids)
     for unit_id in () if unit_ids is None else unit_ids:
         if unit_id not in known:
@@ -105,13 +103,11 @@ def spike_trains_from_neo(
     """
     segment = neo_object
     if hasattr(neo_object, "segments"):
-        n_segments = len(neo_object.segments)
-        if segment_index is None and n_segments != 1:
-            raise ContractError(f"the block has {n_segments} segments, expected segment_index")
-        index = segment_index or 0
-        if not 0 <= index < n_segments:
-            raise ContractError(f"segment_index is {index}, expected 0 to {n_segments - 1}")
-        segment = neo_object.segments[index]
+        segment = neo_object.segments[_segment(segment_index, len(neo_object.segments), "block")]
+    elif not hasattr(neo_object, "spiketrains"):
+        raise ContractError(f"neo_object is a {type(neo_object).__name__}, expected a Segment or a Block of Neo")
+    else:
+        _segment(segment_index, 1, "segment")
     labels = [_label(train) for train in segment.spiketrains]
     return _trains(
         (number, label, np.sort(train.times.rescale("s").magnitude))
@@ -119,18 +115,36 @@ def spike_trains_from_neo(
     )
 
 
+def _segment(segment_index: int | None, n_segments: int, what: str) -> int:
+    if not n_segments:
+        raise ContractError(f"the {what} has no segments, expected at least one")
+    if segment_index is None and n_segments > 1:
+        raise ContractError(f"the {what} has {n_segments} segments, each with its own clock, expected segment_index")
+    index = 0 if segment_index is None else segment_index
+    if not isinstance(index, int | np.integer) or isinstance(index, bool) or not 0 <= index < n_segments:
+        raise ContractError(f"segment_index is {index!r:.40}, expected 0 to {n_segments - 1}")
+    return int(index)
+
+
 def _label(train: Any) -> str:
     names = (train.name, *(train.annotations.get(key) for key in ("unit_id", "id")))
-    return next((str(name) for name in names if name not in {None, ""}), "")
+    texts = (
+        str(name.item() if isinstance(name, np.ndarray) and name.size == 1 else name)
+        for name in names
+        if name is not None
+    )
+    return next((text for text in texts if text), "")
 
 
 def _numbers(labels: Sequence[str], neuron_ids: Mapping[str, int] | None) -> list[int]:
     if neuron_ids is None:
         return list(range(1, len(labels) + 1))
+    if not isinstance(neuron_ids, Mapping):
+        raise ContractError(f"neuron_ids are a {type(neuron_ids).__name__}, expected numbers of neurons by labels")
     for label in labels:
         if label not in neuron_ids:
             raise ContractError(f"unit {label!r} has no number in neuron_ids, expected one for every unit")
-        if not isinstance(neuron_ids[label], int | np.integer):
+        if not isinstance(neuron_ids[label], int | np.integer) or isinstance(neuron_ids[label], bool):
             raise ContractError(
                 f"unit {label!r} is {neuron_ids[label]!r} in neuron_ids, expected a whole number from 1"
             )
