@@ -594,6 +594,11 @@ CASES = {
         "PATH: KO (chx10), 2008-06-06, sample 3: stimulation 1: all 25 spikes are whole numbers up to 50480, as "
         "samples or milliseconds are, and the movie lasts from 1.65657 to 1.72326 s, expected spikes in seconds",
     ),
+    "indexes for frame times": Case(
+        with_frame_times(np.arange(5), ""),
+        "PATH: KO (chx10), 2008-06-06, sample 3: stimulation 1: all frame times are whole numbers (0, 1, 2, ...), as "
+        "indexes, samples or milliseconds are, expected seconds, or frame_rate_hz and onset_s",
+    ),
     "a rate of samples": Case(
         with_toml("59.9815", "20000"), f"{TOML}stimulation 1: frame_rate_hz is 20000, expected 0.001 to 10000"
     ),

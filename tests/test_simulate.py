@@ -144,6 +144,10 @@ def test_unknown_layouts_are_refused_in_words(tmp_path):
         ({"movie_shape": [80, 1]}, "stimulation 1: movie_shape holds 2 numbers, expected width, height and frames"),
         ({"movie_shape": [80, 1, -3]}, "stimulation 1: frames of movie_shape is -3, expected a whole number from 1"),
         ({"movie_shape": [80, 1, 10**9]}, "asks for 80000000000 values, expected at most 268435456"),
+        (
+            {"movie_shape": [1, 1, 1], "x_block_size": 320, "n_frames": 1},
+            "session 1: every block of the movie is -1, expected at least two levels",
+        ),
         ({"n_frames": 7}, "stimulation 1: n_frames is 7, expected 1800 as in movie_shape"),
         ({"spike_counts": [9, 10**30]}, "spikes of neuron 2 in spike_counts is 1e+30, expected a whole number from 0"),
         ({"spike_counts": [10**9]}, "spike_counts asks for 1000000000 spikes, expected at most 10000000"),

@@ -190,7 +190,7 @@ def _simulate_session(
             ret1_movie(n_frames, n_y, n_x, stream),
             block_size_px=(layout["x_block_size"], layout["y_block_size"]),
             screen_size_px=(layout["stim_width"], layout["stim_height"]),
-        )
+        ).as_contrast()
         silent = Stimulation(number, movie, layout["fps"], layout["stimulus_onset"], layout["pixel_size"])
         trains = tuple(
             SpikeTrain(i, respond(neurons[i], silent, n_spikes, rng))
