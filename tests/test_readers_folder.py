@@ -380,6 +380,15 @@ def test_a_name_of_a_file_may_go_through_a_folder_that_is_not_there(tmp_path):
     assert after.source.sha256 != before.source.sha256
 
 
+def test_a_link_may_stand_for_the_session_file(tmp_path):
+    folder = write_recording_folder(session(stimulation()), tmp_path / "a")
+    (before,) = read_sessions(folder)
+    (folder / "session.toml").rename(tmp_path / "kept_elsewhere.toml")
+    (folder / "session.toml").symlink_to(tmp_path / "kept_elsewhere.toml")
+    (after,) = read_sessions(folder)
+    assert after.source == before.source
+
+
 def test_spikes_without_an_array_are_remarked(tmp_path):
     (got,) = read_sessions(write_recording_folder(session(stimulation(spike_trains=())), tmp_path / "a"))
     assert got.stimulations[0].spike_trains == ()

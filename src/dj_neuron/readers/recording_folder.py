@@ -186,9 +186,11 @@ def _frames(folder: Path, reference: str, place: str) -> NDArray[Any] | Slices:
 
 def _source(folder: Path, records: list[dict[str, Any]]) -> Source:
     references = {record[key] for record in records for key in _FILE_KEYS if key in record}
+    paths = {reference: inside(folder, reference, _name(folder)) for reference in references}
+    paths[SESSION_FILE] = folder / SESSION_FILE
     digest = hashlib.sha256()
-    for reference in sorted({SESSION_FILE, *references}):
-        with inside(folder, reference, _name(folder)).open("rb") as file:
+    for reference, path in sorted(paths.items()):
+        with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256")
         digest.update(f"{content.hexdigest()}  {reference}\n".encode())
     return Source(folder.resolve().name, digest.hexdigest(), RecordingFolderReader.name)
