@@ -265,5 +265,5 @@ def test_bad_input_is_refused_in_words():
         predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, repeats=[np.arange(5), np.arange(6)])
     with pytest.raises(AlignmentError, match="movie has 100 frames, but the clock 99"):
         predict_held_out(frames, FrameClock.regular(60, 99, 0), [[1.5]], DELAYS, BLOCK_UM)
-    with pytest.raises(AlignmentError, match="spike train 1 has shape"):
+    with pytest.raises(AlignmentError, match="spike train 1 has spike 0 at nan, expected finite seconds"):
         predict_held_out(frames, clock, [[1.5], [np.nan]], DELAYS, BLOCK_UM)
