@@ -1,13 +1,16 @@
 """The compiled forms of alignment and counting against the plain ones, on whatever Hypothesis thinks of."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dj_neuron
 from dj_neuron import Movie
 from dj_neuron.contracts import SpikeLedger
 from dj_neuron.strf import (
@@ -114,6 +117,28 @@ np.testing.assert_allclose(sta.values[0, 0], frames[shown[shown < 500]].mean(axi
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_where_nothing_compiled_can_be_kept_it_is_compiled_anew_and_says_so_once(tmp_path):
+    package = tmp_path / "dj_neuron"
+    shutil.copytree(Path(dj_neuron.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (package, package / "strf"):
+        (folder / "__pycache__").touch()  # no folder, not even for root
+    script = """
+import numpy as np
+from dj_neuron import _ran1_kernel
+from dj_neuron.strf import FrameClock, _bit_kernel, _null_kernel, _value_kernel, alignment
+aligned = alignment.align(FrameClock.regular(10, 5, 0), [np.array([0.05, 0.25, 0.26])], np.zeros(1), "floor")
+print(alignment.__file__, _bit_kernel.count_bits.stats.cache_path, aligned.sizes)
+"""
+    environment = {"HOME": "/dev/null", "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [str(package / "strf" / "alignment.py"), "None", "[[3]]"]
+    (told,) = result.stderr.splitlines()
+    assert told.startswith("compiling takes some ten seconds in every process, as it can be kept neither")
 
 
 @st.composite

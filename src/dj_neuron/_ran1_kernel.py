@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from numba import njit
+from dj_neuron._compiling import compiled
 
 __all__ = ["fill_deviates"]
 
@@ -13,7 +13,7 @@ _MODULUS = 2147483647
 _SLOT_SHIFT = 26
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fill_deviates(value: Any, deviate: Any, table: Any, deviates: Any) -> Any:
     """Fill `deviates` with those that follow `deviate`; return where the generator has got to.
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from dj_neuron._compiling import compiled
 from dj_neuron.strf._vectors import inner
 
 
@@ -74,7 +74,7 @@ def _fill_measured(
     return n_used
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def align_rows(
     part: Any,
     n_parts: Any,
@@ -144,7 +144,7 @@ def align_rows(
         squares[train, delay] = square
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def cut_rows(first: Any, sizes: Any, frames: Any, span: Any, whole: Any, padding: Any, cuts: Any) -> None:
     """Cut every row where its frames pass a multiple of `span`, at a multiple of `whole` from its beginning.
 

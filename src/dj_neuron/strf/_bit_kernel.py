@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from dj_neuron._compiling import compiled
 from dj_neuron.strf._vectors import (
     LINE,
     N_WORDS,
@@ -127,7 +128,7 @@ def _read_row(planes: Any, first_word: Any, n_planes: Any, wide: Any, begins: An
                 counts[64 * word + lane] += wide[lane]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_bits(
     part: Any,
     n_parts: Any,
@@ -193,7 +194,7 @@ def count_bits(
             _read_row(planes, first_word, _bit_length(sizes[row]), wide, begins, own[first_block:last_block])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def average_levels(part: Any, n_parts: Any, sizes: Any, low: Any, high: Any, less: Any, values: Any) -> None:
     """Turn counts into ``(low * sizes + (high - low) * counts) / sizes - less`` in every `n_parts`-th row."""
     n_rows, n_blocks = values.shape

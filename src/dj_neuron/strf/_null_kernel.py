@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from dj_neuron._compiling import compiled
 from dj_neuron.strf._bit_kernel import WHOLE, _count_rest, _count_span, _cut_tile
 from dj_neuron.strf._vectors import (
     LINE,
@@ -191,7 +191,7 @@ def _search_neuron(
         largest[number] = best
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def largest_deviations(
     part: Any,
     n_parts: Any,

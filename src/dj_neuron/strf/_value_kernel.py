@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from dj_neuron._compiling import compiled
 from dj_neuron.strf._vectors import (
     N_VALUES,
     VALUE_BYTES,
@@ -24,7 +24,7 @@ __all__ = ["N_VALUES", "add_frames", "add_moments", "count_frames"]
 RUN = 64  # frames added in float32 before the sum goes on in float64
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_frames(
     part: Any, n_parts: Any, n_shares: Any, values: Any, cuts: Any, frames: Any, begin: Any, sums: Any
 ) -> None:
@@ -69,7 +69,7 @@ def add_frames(
                     sums[row, first_block + block] += added[block]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_frames(part: Any, n_parts: Any, cuts: Any, frames: Any, begin: Any, counts: Any) -> None:
     """Add to ``counts[row, frame - begin]`` how often the row holds the frame, in every `n_parts`-th row."""
     for row in range(part, cuts.shape[0], n_parts):
@@ -77,7 +77,7 @@ def count_frames(part: Any, n_parts: Any, cuts: Any, frames: Any, begin: Any, co
             counts[row, np.int64(frames[k]) - begin] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_moments(part: Any, n_parts: Any, values: Any, moments: Any) -> None:
     """Add to ``moments[part]`` sum and sum of squares of every block, (2, n_blocks), over a share of the frames."""
     n_frames, n_blocks = values.shape
