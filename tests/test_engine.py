@@ -129,14 +129,14 @@ import numpy as np
 from dj_neuron import _ran1_kernel
 from dj_neuron.strf import FrameClock, _bit_kernel, _null_kernel, _value_kernel, alignment
 aligned = alignment.align(FrameClock.regular(10, 5, 0), [np.array([0.05, 0.25, 0.26])], np.zeros(1), "floor")
-print(alignment.__file__, _bit_kernel.count_bits.stats.cache_path, aligned.sizes)
+print(alignment.__file__, _bit_kernel.count_bits.stats.cache_path, aligned.sizes[0])
 """
     environment = {"HOME": "/dev/null", "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == [str(package / "strf" / "alignment.py"), "None", "[[3]]"]
+    assert result.stdout.split() == [str(package / "strf" / "alignment.py"), "None", "3"]
     (told,) = result.stderr.splitlines()
     assert told.startswith("compiling takes some ten seconds in every process, as it can be kept neither")
 
