@@ -20,6 +20,8 @@ from dj_neuron.ingest import ingest_session
 from dj_neuron.jobs import PatientConnection, Reservations, living
 from dj_neuron.jobs.presence import Presence
 from dj_neuron.jobs.reservations import MAX_LOST
+from dj_neuron.pipeline import SCHEMA_MODULES
+from dj_neuron.pipeline.ownership import give_up_ownership
 from dj_neuron.pipeline.strf import StrfEstimation
 from dj_neuron.workers.dask_cluster import work_on_dask
 
@@ -252,6 +254,22 @@ def test_what_is_deleted_while_it_is_computed_is_no_failure(queued, monkeypatch)
     only_estimates(worker_on(queued, report=outcomes.append)).run()
     assert [outcome.result for outcome in outcomes] == ["computed", "computed"]
     assert len(StrfEstimation.jobs) == 0
+
+
+def test_a_worker_whose_tables_are_deleted_ends_in_a_sentence(queued):
+    connection = queued.database.connection
+    cascade = " CASCADE" if connection.adapter.backend == "postgresql" else ""
+
+    def delete_all(outcome):
+        if outcome is not None:
+            give_up_ownership()
+            for module in reversed(SCHEMA_MODULES.values()):
+                connection.query(f"DROP SCHEMA {module.schema.database}{cascade}")
+
+    with pytest.raises(PipelineError, match="all tables were deleted, perhaps to build them anew"):
+        worker_on(queued, report=delete_all).run(forever=True)
+    for module in SCHEMA_MODULES.values():
+        module.schema.database = None  # those that the next test gets are others
 
 
 def test_what_failed_and_was_deleted_is_not_tried_again(queued, monkeypatch):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from threadpoolctl import threadpool_limits
 
 from dj_neuron._datajoint import dj, silent_on_failed_keys
+from dj_neuron.errors import PipelineError
 from dj_neuron.jobs.patience import rest
 from dj_neuron.jobs.presence import Presence, living
 from dj_neuron.jobs.reservations import Reservations
@@ -101,10 +102,20 @@ class Worker:
         return sum(reservations.retry() for reservations in self._tables)
 
     def run(self, *, forever: bool = False) -> None:
-        """Compute until nothing is left for anybody, or until told to stop."""
+        """Compute until nothing is left for anybody, or until told to stop.
+
+        Raises
+        ------
+        PipelineError
+            If somebody deletes the tables.
+        """
         with self._presence:
             try:
                 self._run(forever)
+            except dj.errors.MissingTableError as error:
+                raise PipelineError(
+                    "all tables were deleted, perhaps to build them anew: start the worker again when that is done"
+                ) from error
             finally:
                 # told to end between reserving a key and beginning it, or broken off in the middle
                 self._give_back_all()
