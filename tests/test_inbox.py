@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg2
@@ -11,6 +13,7 @@ import pytest
 
 from dj_neuron.errors import ReadError
 from dj_neuron.inbox import Inbox, watch
+from dj_neuron.readers import find_reader
 
 
 @pytest.fixture
@@ -73,6 +76,30 @@ def test_a_file_at_fault_does_not_stop_the_others(folder, embedded, small_file):
     assert sum(line.startswith("not read: ") for line in said) == 2, said
     assert "a.pkl" in said[0]
     assert sum(": new; " in line for line in said) == embedded.status()["sessions"] == 3, said
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o644])
+def test_a_folder_that_may_not_be_entered_is_named_once_and_does_not_stop_the_others(mode, small_file):
+    is_root, said = os.geteuid() == 0, []
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # everybody can enter what is above it
+        folder = Path(name)
+        (folder / "a").mkdir()
+        for file in (folder / "a" / "x.pkl", folder / "b.pkl"):
+            shutil.copy(small_file, file)
+        (folder / "a").chmod(mode)
+        folder.chmod(0o755)
+        looks = iter([False, False, False, False, True])
+        ingest = SimpleNamespace(ingest=lambda path, progress, **_: progress(f"{path.name}: {find_reader(path).name}"))
+        try:
+            if is_root:
+                os.seteuid(65534)
+            watch(ingest, folder, period_s=0, say=said.append, stop=lambda: next(looks))
+        finally:
+            if is_root:
+                os.seteuid(0)
+            (folder / "a").chmod(0o755)
+    assert said[1:] == ["b.pkl: ret1_pickle"]
+    assert said[0].startswith(f"not read: {folder}/a: cannot be opened: Permission denied")
 
 
 def test_a_fault_of_ours_does_not_stop_the_others_and_a_database_that_is_away_does(folder):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dj_neuron.errors import (
@@ -16,12 +19,13 @@ from dj_neuron.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dj_neuron.connection import Pipeline
 
     # of every file of an entry: where, how long, when written
     Look = tuple[tuple[str, int, int], ...]
+
+_CLOSED = (-1, -1)  # stands for the two of what may not be looked at
 
 
 class Inbox:
@@ -35,12 +39,14 @@ class Inbox:
     Raises
     ------
     ReadError
-        If it is not a folder.
+        If it is not a folder, or may not be looked into.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ReadError(f"{folder} is not a folder, expected one into which recordings are put")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise ReadError(f"{folder} may not be looked into, expected a folder that its watcher can list and enter")
         self._folder = folder
         self._last: dict[Path, Look] = {}
         self._given: dict[Path, Look] = {}
@@ -60,15 +66,23 @@ class Inbox:
 
 def _look_at(path: Path) -> Look:
     """Give the same twice if nothing changed in between; nothing for what has gone meanwhile or holds no file."""
-    look = []
-    for file in (path, *sorted(path.rglob("*"))):
+    files, look = [path], []
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            look.append((str(error.filename), *_CLOSED))  # given like any other, so that its reader says what is wrong
+
+    for folder, _, names in os.walk(path, onerror=note):
+        files += (Path(folder, name) for name in names)
+    for file in files:
         try:
-            if file.is_file():
-                found = file.stat()
+            found = file.stat()
+        except OSError as error:
+            note(error)
+        else:
+            if stat.S_ISREG(found.st_mode):
                 look.append((str(file), found.st_size, found.st_mtime_ns))
-        except FileNotFoundError:
-            continue
-    return tuple(look)
+    return tuple(sorted(look))
 
 
 def watch(
@@ -100,7 +114,7 @@ def watch(
     Raises
     ------
     ReadError
-        If there is no such folder.
+        If there is no such folder, or it may not be looked into.
     DatabaseError
         If the database fails.
     """
