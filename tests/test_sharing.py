@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from dj_neuron.cli_verbs import cli
 from dj_neuron.connection import DelayRange
 from dj_neuron.errors import DatabaseError
 from dj_neuron.ingest import ingest_session
-from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, table_classes
+from dj_neuron.pipeline import SCHEMA_MODULES, drop, experiment, locks, table_classes
 from explored import call, page_of
 
 START = """
@@ -76,6 +77,12 @@ for moment in arguments:
     go("next")
     report = pipeline.compute(judge=False)
     print(json.dumps([report.n_computed, *report.errors]), flush=True)
+"""
+
+HOLD = """
+from dj_neuron.pipeline.locks import alone
+with alone(pipeline.database.connection, prefix):
+    go("held")
 """
 
 
@@ -151,6 +158,25 @@ def test_who_comes_while_everything_is_deleted_waits_and_keeps_what_it_brings(
         go_on(others[0])
         assert rest(others[0]) == ["new"] * 16
     assert (pipeline.inventory().n_objects, pipeline.inventory().faults) == (1, ())
+
+
+def test_who_waits_for_a_lock_says_for_whom_and_not_for_ever(pipeline, where, monkeypatch, caplog):
+    monkeypatch.setattr(locks, "_SILENT_S", 0.0)
+    monkeypatch.setattr(locks, "_LONGEST_S", 1.0)
+    name, connection = pipeline.database.prefix, pipeline.database.connection
+    holder = "dj-neuron [0-9]+ on " if connection.adapter.backend == "postgresql" else ".+ from "
+    at_work = rf"another process \({holder}.+\) is at work on the tables of '{name}'"
+    with process(HOLD, where) as other:
+        wait_for(other, "held")
+        words = f"^{at_work}: try again when it has ended$"
+        with pytest.raises(DatabaseError, match=words), locks.alone(connection, name):
+            pass
+        (told,) = (record.getMessage() for record in caplog.records)
+        assert re.fullmatch(f"{at_work}: waiting for it, a minute at most", told)
+        other.send_signal(signal.SIGKILL)
+        monkeypatch.setattr(locks, "_LONGEST_S", 60.0)
+        with locks.alone(connection, name):
+            pass
 
 
 def delete_session(pipeline):
