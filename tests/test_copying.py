@@ -186,13 +186,22 @@ with open_database(*ends[0]) as source, open_database(*ends[1]) as target:
     command = [sys.executable, "-W", "ignore", "-c", script, *map(str, (*there, *here))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert "Strf\n" in child.stdout
-        with pytest.raises(DatabaseError, match=r"another process is at work on the tables of '.*_b copy'"):
+        with pytest.raises(DatabaseError, match=r"another process \(.+\) is at work on the tables of '.*_b copy'"):
             copy(there, here)
+        with connect(*here) as pipeline:
+            assert not [orphan for orphan in pipeline.inventory().orphans if orphan.path.endswith(".copying")]
+            with pytest.raises(DatabaseError, match="copy'"):
+                pipeline.clean(older_than_s=0, delete=True)
         child.kill()
     left = arrays_in(here[0], here[2])
     assert len(left) == 5 + 1  # and the mark
-    with connect(*here):
+    with connect(*here) as pipeline:
         assert sum(len(table()) for table in table_classes()) == 0
+        assert len(pipeline.inventory().orphans) == len(pipeline.clean(older_than_s=0)) == 5 + 1
+        if kind == "mysql":  # else the next copy removes them
+            assert len(pipeline.clean(older_than_s=3600, delete=True)) == 0
+            assert len(pipeline.clean(older_than_s=0, delete=True)) == 5 + 1
+            assert arrays_in(here[0], here[2]) == []
     assert copy(there, here).n_arrays == 5
     assert len(arrays_in(here[0], here[2])) == 5
 

@@ -460,6 +460,18 @@ def test_the_default_folder_is_the_user_s_and_is_not_created(monkeypatch, tmp_pa
     assert not default_data_dir().exists()
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
+def test_a_user_without_a_home_is_told_so(monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    os.setreuid(12_345, 0)  # of whom the system does not know
+    try:
+        with pytest.raises(DatabaseError, match="no home folder, expected a data folder"):
+            default_data_dir()
+    finally:
+        os.setreuid(0, 0)
+
+
 def _python_for_nobody():
     """A Python that the user nobody can run, with our packages, or None."""
     packages = os.pathsep.join(path for path in sys.path if path.endswith(("site-packages", "src")))

@@ -61,8 +61,17 @@ _CLUSTER_SETTINGS = (
 
 
 def default_data_dir() -> Path:
-    """Where the embedded database lives unless told otherwise; the folder is not created."""
-    return Path(platformdirs.user_data_path("dj-neuron"))
+    """Where the embedded database lives unless told otherwise; the folder is not created.
+
+    Raises
+    ------
+    DatabaseError
+        If the user has no home folder.
+    """
+    try:
+        return Path(platformdirs.user_data_path("dj-neuron"))
+    except RuntimeError as error:  # HOME is not set, and the system does not know the user
+        raise DatabaseError("the user has no home folder, expected a data folder (--data-dir) or HOME") from error
 
 
 def make_private_folder(folder: Path) -> None:

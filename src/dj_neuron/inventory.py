@@ -10,11 +10,23 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dj_neuron.errors import StoreError
+from dj_neuron.errors import DatabaseError, StoreError
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
-from dj_neuron.pipeline.locks import ingests_held
+from dj_neuron.pipeline.locks import alone, copy_lock, ingests_held
 from dj_neuron.pipeline.ownership import confirm_ownership
-from dj_neuron.pipeline.store import N_THREADS, STORE, backend_of, damaged, folder_of, listing, read, remove, verify
+from dj_neuron.pipeline.store import (
+    N_THREADS,
+    STORE,
+    backend_of,
+    damaged,
+    folder_of,
+    listing,
+    look_up,
+    mark_of_copy,
+    read,
+    remove,
+    verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -105,12 +117,13 @@ def take_inventory(*, is_read: bool = True, progress: Callable[[str], None] | No
         found.append(one)
         if progress and (one.n_objects or one.orphans):
             progress(f"{module.schema.database}: {one.n_objects} objects, {one.n_bytes} bytes")
+    orphans = [orphan for one in found for orphan in one.orphans]
     return Inventory(
         n_objects=sum(one.n_objects for one in found),
         n_bytes=sum(one.n_bytes for one in found),
         n_without_checksum=sum(one.n_without_checksum for one in found),
         is_read=is_read,
-        orphans=tuple(orphan for one in found for orphan in one.orphans),
+        orphans=(*orphans, *_mark_of_killed_copy(orphans)),
         faults=tuple(fault for one in found for fault in one.faults),
     )
 
@@ -130,7 +143,7 @@ def clean(*, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
     StoreError
         If the store cannot be used, or belongs to another database.
     DatabaseError
-        If sessions are being inserted for more than a minute.
+        If sessions are being inserted for more than a minute, or `delete` is asked for while a copy is under way.
 
     Notes
     -----
@@ -138,17 +151,39 @@ def clean(*, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
     cleaned, ingests wait. All other objects have names that nobody uses twice.
     """
     confirm_ownership(claim=False)
-    cleaned = []
-    for module in SCHEMA_MODULES.values():
-        schema = module.schema
-        hold = delete and module is experiment
-        with ingests_held(schema.connection) if hold else nullcontext():
-            found = _of_schema(schema, is_read=False, is_held=hold).orphans
-            old = [orphan for orphan in found if orphan.age_s >= older_than_s]
-            if delete:
-                remove(backend_of(schema.connection._config, STORE), [orphan.path for orphan in old])
-        cleaned += old
-    return cleaned
+    connection, backend = experiment.schema.connection, backend_of(experiment.schema.connection._config, STORE)
+    found: list[Orphan] = []
+    # what a copy brings has no rows yet
+    with alone(connection, copy_lock(_prefix()), wait=False) if delete else nullcontext():
+        for module in SCHEMA_MODULES.values():
+            hold = delete and module is experiment
+            with ingests_held(connection) if hold else nullcontext():
+                own = _of_schema(module.schema, is_read=False, is_held=hold).orphans
+                if delete:
+                    remove(backend, [orphan.path for orphan in own if orphan.age_s >= older_than_s])
+            found += own
+        mark = [orphan for orphan in _mark_of_killed_copy(found) if orphan.age_s >= older_than_s]
+        if delete:
+            remove(backend, [orphan.path for orphan in mark])
+    return [orphan for orphan in found if orphan.age_s >= older_than_s] + mark
+
+
+def _mark_of_killed_copy(orphans: list[Orphan]) -> list[Orphan]:
+    """Give what a killed copy left beside its arrays, by which the next one knows them: as young as the youngest."""
+    config = experiment.schema.connection._config
+    path = mark_of_copy(config, STORE, _prefix())
+    try:
+        with alone(experiment.schema.connection, copy_lock(_prefix()), wait=False):
+            found = look_up(backend_of(config, STORE), path)
+    except DatabaseError:  # that copy is alive
+        return []
+    if found is None:
+        return []
+    return [Orphan(path, found.n_bytes, min([max(time.time() - found.written_s, 0.0), *(o.age_s for o in orphans)]))]
+
+
+def _prefix() -> str:
+    return str(experiment.schema.database).removesuffix("_experiment")
 
 
 def _of_schema(schema: Any, *, is_read: bool, is_held: bool = False) -> Inventory:

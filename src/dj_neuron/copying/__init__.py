@@ -9,7 +9,7 @@ from dj_neuron import pipeline
 from dj_neuron.copying.arrays import CopiedArrays
 from dj_neuron.copying.rows import Digest, StoredTable
 from dj_neuron.errors import DatabaseError, PipelineError, is_from_the_database, words_of
-from dj_neuron.pipeline.locks import alone, ingests_held
+from dj_neuron.pipeline.locks import alone, copy_lock, ingests_held
 from dj_neuron.pipeline.ownership import confirm_ownership
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def copy_pipeline(source: Database, target: Database, progress: Progress | None 
     pipeline.activate(target.connection, target.prefix)
     tables = list(zip(there, [StoredTable.of(table) for table in pipeline.table_classes()], strict=True))
     confirm_ownership()
-    with alone(target.connection, f"{target.prefix} copy", wait=False):
+    with alone(target.connection, copy_lock(target.prefix), wait=False):
         try:
             # others must not bring rows or arrays until this is complete or undone
             with ingests_held(target.connection):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError, PipelineError
 from dj_neuron.pipeline import SCHEMA_MODULES
-from dj_neuron.pipeline.store import place_of
+from dj_neuron.pipeline.store import folder_of, mark_of_copy, place_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +35,7 @@ class CopiedArrays:
     def __init__(self, source: Database, target: Database) -> None:
         self._from, self._to = _Store(source), _Store(target)
         self._name = f"a copy into the {target.description} is under way\n".encode()
-        self._mark = "/".join(part for part in (self._to.top, f"{target.prefix}.copying") if part)
+        self._mark = mark_of_copy(target.instance.config, target.store_name, target.prefix)
         self.n_copied = self.n_bytes = 0
 
     def __enter__(self) -> Self:
@@ -121,13 +121,11 @@ class _Store:
 
     def __init__(self, database: Database) -> None:
         config = database.instance.config
-        spec = config.get_store_spec(database.store_name)
         self.backend = dj.hash_registry.get_store_backend(database.store_name, config=config)
         self.prefix = database.prefix
-        self.place = spec["location"]
-        self.top = spec["schema_prefix"].strip("/")
+        self.place = config.get_store_spec(database.store_name)["location"]
         self.folders = {
-            name: "/".join(part for part in (self.top, f"{database.prefix}_{name}") if part) for name in SCHEMA_MODULES
+            name: folder_of(config, database.store_name, f"{database.prefix}_{name}") for name in SCHEMA_MODULES
         }
 
     def holds(self, folder: str) -> bool:

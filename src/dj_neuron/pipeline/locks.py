@@ -73,6 +73,11 @@ def alone(connection: Any, name: str, *, wait: bool = True) -> Iterator[None]:
             connection.query(_GIVE[connection.adapter.backend], args=(name,)).fetchall()
 
 
+def copy_lock(prefix: str) -> str:
+    """Give the name of the lock that a copy into the schemas of a prefix holds."""
+    return f"{prefix} copy"
+
+
 def _take(connection: Any, name: str) -> bool:
     backend = connection.adapter.backend
     args = (name, f"dj-neuron {os.getpid()} on {platform.node()}") if backend == "postgresql" else (name,)

@@ -47,6 +47,11 @@ def folder_of(config: Any, store: str, *parts: str) -> str:
     return "/".join(part for part in (prefix, *parts) if part)
 
 
+def mark_of_copy(config: Any, store: str, prefix: str) -> str:
+    """Give the path of the object that says that a copy into the schemas of a prefix is under way, or was killed."""
+    return folder_of(config, store, f"{prefix}.copying")
+
+
 def place_of(backend: Any, path: str) -> str:
     """Give where the file system of a store has an object.
 
@@ -114,6 +119,14 @@ def listing(backend: Any, folder: str) -> dict[str, Found]:
     with in_words({"path": folder, "store": STORE}, reading=False):
         found = backend.fs.find(backend._full_path(folder), detail=True)
     return {path.removeprefix(root): Found(int(info["size"]), _written_s(info)) for path, info in found.items()}
+
+
+def look_up(backend: Any, path: str) -> Found | None:
+    """Look at one object; None if it is not there."""
+    with in_words({"path": path, "store": STORE}, reading=False), suppress(FileNotFoundError):
+        info = backend.fs.info(backend._full_path(path))
+        return Found(int(info["size"]), _written_s(info))
+    return None
 
 
 def refuse_link(backend: Any, folder: str) -> None:
