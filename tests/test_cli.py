@@ -484,6 +484,25 @@ def test_help_loads_nothing_heavy():
     assert "Spatio-temporal receptive fields" in result.stdout
 
 
+def test_where_nobody_reads_on_the_exit_code_is_that_of_the_signal():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "dj_neuron.cli", "--version"]
+        ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path):
+    script = 'mkdir "$1" && cd "$1" && rmdir "$1" && exec "$2" -m dj_neuron.cli status'
+    command = ["sh", "-c", script, "sh", tmp_path / "gone", sys.executable]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = "Error: the working folder is gone, expected to be started in one that is there\n"
+    assert (ended.returncode, ended.stderr) == (2, words)
+
+
 def test_arrays_of_a_known_file_have_not_changed(small_file):
     """The simulated small file is an input of other tests: its spikes are part of what they expect."""
     spikes = [t.times_s for s, _ in simulate("small") for stim in s.stimulations for t in stim.spike_trains]

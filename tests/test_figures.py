@@ -4,6 +4,7 @@ import datetime
 import itertools
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from dj_neuron.errors import ContractError, PipelineError
 from dj_neuron.figures import TableNode, fresh_folder, style
 from dj_neuron.figures.diagram_layout import layered_layout
 from dj_neuron.figures.folder import MARKER
+from dj_neuron.figures.letters import missing_letters_told
 from dj_neuron.pictures.delays import delay_columns_ms
 
 RATE_HZ = 59.9815
@@ -970,6 +972,30 @@ def test_places_that_hold_more_than_figures_are_refused(tmp_path, monkeypatch):
         with pytest.raises(PipelineError, match=r"is or holds the (current|home) folder"):
             fill(place, "a.png")
     assert not (tmp_path / "b").exists()
+
+
+def test_users_that_there_are_not_are_one_sentence():
+    with pytest.raises(PipelineError, match=r"~no_such_user/figures cannot be found: .*, expected a folder"):
+        fill("~no_such_user/figures", "a.png")
+
+
+def draw_what_no_font_has(folder):
+    for kind in ("png", "svg"):
+        figure = Figure()
+        figure.text(0.1, 0.1, "\ue123\ue124 x")  # of private use
+        figures.save(figure, folder / f"a.{kind}")
+    warnings.warn("another", UserWarning, stacklevel=1)
+
+
+def test_letters_that_no_font_has_are_told_once_and_other_warnings_as_they_are(tmp_path):
+    said = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with missing_letters_told(said.append):
+            draw_what_no_font_has(tmp_path)
+    assert [str(one.message) for one in warned] == ["another"]
+    (told,) = said
+    assert told.startswith("no font has \\ue123 \\ue124: boxes stand for them in PNG and PDF files")
 
 
 def test_a_parent_that_is_a_file_is_one_sentence(tmp_path):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import sys
 import textwrap
 from dataclasses import asdict
@@ -50,6 +51,10 @@ def cli(context: click.Context, /, data_dir: Path | None, config: Path | None, p
     Without a configured server an embedded database is started and stopped as needed. Begin with
     "dj-neuron demo", or with "dj-neuron build FILE --delay 0.05".
     """
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except OSError as error:
+        raise DjNeuronError("the working folder is gone, expected to be started in one that is there") from error
     context.obj = _Options(data_dir, config, prefix)
 
 
@@ -550,10 +555,15 @@ cli.add_command(db)
 
 def run() -> None:
     """Run the command line, and end with one sentence where something is wrong."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its code
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its code
     try:
         cli.main(standalone_mode=False)
+    except SystemExit:
+        if sys.stdout is not stdout:  # nobody reads on: click has put something there and ends with 1, as for faults
+            sys.exit(128 + signal.SIGPIPE)
+        raise
     except click.ClickException as error:
         error.show()
         sys.exit(2)

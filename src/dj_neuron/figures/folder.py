@@ -42,7 +42,10 @@ def fresh_folder(out_dir: str | os.PathLike[str]) -> Iterator[Path]:
     -----
     If the block raises, `out_dir` keeps what it held.
     """
-    target = Path(out_dir).expanduser().resolve()
+    try:
+        target = Path(out_dir).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle, a user that there is not
+        raise PipelineError(f"{out_dir} cannot be found: {error}, expected a folder for figures") from error
     _refuse_precious(target)
     with _one_sentence(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,10 @@ def fresh_folder(out_dir: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _refuse_precious(target: Path) -> None:
-    for name, folder in (("current", Path.cwd()), ("home", Path.home())):
+    precious = {"current": Path.cwd()}
+    with contextlib.suppress(RuntimeError):  # a user without a home folder
+        precious["home"] = Path.home()
+    for name, folder in precious.items():
         place = folder.resolve()
         if target == place or target in place.parents:
             raise PipelineError(f"{target} is or holds the {name} folder, expected a folder only for figures")

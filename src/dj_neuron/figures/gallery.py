@@ -14,6 +14,7 @@ from dj_neuron.figures.album import Album, Picture
 from dj_neuron.figures.diagram import TableNode, diagram_figure
 from dj_neuron.figures.folder import fresh_folder
 from dj_neuron.figures.gallery_neuron import draw_neuron, with_most_delays
+from dj_neuron.figures.letters import missing_letters_told
 from dj_neuron.figures.mosaic import mosaic_figure
 from dj_neuron.figures.overview import overview_figure
 from dj_neuron.figures.raster import raster_figure
@@ -72,7 +73,7 @@ def draw_gallery(
     database : str
         What the report says of where everything comes from.
     progress : callable, optional
-        Called with one line per stimulation.
+        Called with one line per stimulation, and with one about letters that no font has.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def draw_gallery(
     _check_neurons(neuron_ids, stimulation_ids)
     best = queries.best_neurons(n_best)
     folders = folder_names(stimulation_ids)
-    with fresh_folder(out_dir) as folder:
+    with missing_letters_told(progress or (lambda _: None)), fresh_folder(out_dir) as folder:
         album = Album(folder, formats)
         nodes = [TableNode(table.name, table.tier, table.schema, table.n_rows) for table in queries.tables()]
         edges = queries.foreign_keys()
