@@ -7,14 +7,17 @@ import resource
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pynwb
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from nwbinspector import Importance, inspect_nwbfile
+from nwbinspector.checks import check_subject_age
+from pynwb.file import Subject
 
 import dj_neuron
 from dj_neuron import queries
@@ -22,7 +25,7 @@ from dj_neuron.connection import DelayRange
 from dj_neuron.contracts import Movie, Session, Source, SpikeTrain, Stimulation
 from dj_neuron.errors import ExportError, PipelineError
 from dj_neuron.export.nwb import _file_name, export_nwb
-from dj_neuron.export.nwb_about import About, read_about
+from dj_neuron.export.nwb_about import About, _check, read_about
 from dj_neuron.export.nwb_recording import place
 from dj_neuron.ingest import ingest_session
 from dj_neuron.readers import read_sessions
@@ -406,6 +409,7 @@ def test_what_cannot_be_done_is_said(pipeline, tmp_path, monkeypatch):
         ("species = 3", "species is 3, expected a printable text"),
         ("sex = 'female'", 'sex is \'female\', expected "M", "F"'),
         ("age = '60 days'", "age is '60 days', expected a duration such as"),
+        ("age = 'P6'", "age is 'P6', expected a duration such as"),
         ("keywords = 'retina'", "keywords is 'retina', expected a list of printable texts"),
         (r'species = "a\u0000b"', r"species is 'a\x00b', expected a printable text"),
         (r'keywords = ["a\u0000"]', r"keywords holds 'a\x00', expected a list of printable texts"),
@@ -421,6 +425,18 @@ def test_a_file_about_sessions_is_checked(tmp_path, text, words):
         read_about(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@given(st.from_regex(r"P[0-9YMWDTHS./P]{0,8}", fullmatch=True) | st.sampled_from(["P1D/", "P1D/P3D", "P1.5Y", "PT2H"]))
+def test_ages_are_those_that_nwb_takes(age):
+    assume(age.count("/") < 2)  # of which the inspector makes an error of its own
+    expected = check_subject_age(Subject(subject_id="WT", age=age)) is None
+    try:
+        _check(Path("about.toml"), "age", age)
+    except ExportError:
+        assert not expected
+    else:
+        assert expected
 
 
 def test_a_description_may_have_several_lines(tmp_path):

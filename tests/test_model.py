@@ -261,6 +261,17 @@ def test_bad_input_is_refused_in_words():
         predict_held_out(frames, clock, [[1.5]], [-0.1], BLOCK_UM)
     with pytest.raises(ContractError, match=r"1 fold\(s\) leave nothing"):
         predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, n_folds=1)
+    for n_folds in (2.5, np.nan):
+        with pytest.raises(ContractError, match=f"{n_folds} folds are asked for, expected a whole number"):
+            predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, n_folds=n_folds)
+    with pytest.raises(AlignmentError, match="100 frames cannot be split into 101 folds"):
+        predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, n_folds=101)
+    for size in ((0, 10), (np.nan, 10), (10, -1), (10, np.inf)):
+        with pytest.raises(ContractError, match="expected a width and a height above 0"):
+            predict_held_out(frames, clock, [[1.5]], DELAYS, size)
+    for bin_s in (-1, np.nan, np.inf):
+        with pytest.raises(ContractError, match=rf"bins are {bin_s} s wide, expected finite seconds"):
+            predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, bin_s=bin_s)
     with pytest.raises(ContractError, match="trials have 5, 6 frames"):
         predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, repeats=[np.arange(5), np.arange(6)])
     with pytest.raises(AlignmentError, match="movie has 100 frames, but the clock 99"):

@@ -539,6 +539,11 @@ def test_a_plain_series_of_images_is_a_movie(path):
     assert np.array_equal(read(path).stimulations[0].movie.frames(), 2.0 * frames - 1)
 
 
+def test_a_folder_is_refused_in_words(tmp_path):
+    with pytest.raises(ReadError, match=f"^{tmp_path.name}: is a folder, expected an NWB file$"):
+        list(read_sessions(tmp_path, "nwb"))
+
+
 def test_a_movie_outside_the_file_is_refused(path):
     series = OpticalSeries(
         name="noise", external_file=["movie.avi"], format="external", rate=60.0, starting_time=0.0, distance=0.1,

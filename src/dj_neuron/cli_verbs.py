@@ -560,8 +560,9 @@ def run() -> None:
         stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its code
     try:
         cli.main(standalone_mode=False)
-    except SystemExit:
-        if sys.stdout is not stdout:  # nobody reads on: click has put something there and ends with 1, as for faults
+    except SystemExit as ending:
+        # nobody reads on: rich and click end with 1, as for faults of ours, and click puts something in place of stdout
+        if isinstance(ending.__context__, BrokenPipeError) or sys.stdout is not stdout:
             sys.exit(128 + signal.SIGPIPE)
         raise
     except click.ClickException as error:

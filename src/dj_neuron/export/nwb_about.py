@@ -18,6 +18,11 @@ _OF_FILE = ("experimenter", "lab", "institution", "experiment_description", "key
 _LISTS = ("experimenter", "keywords", "related_publications")
 _RATE = "sampling_rate_hz"
 
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_DATE, _TIME = ("".join(f"(?:{_NUMBER}{unit})?" for unit in units) for units in ("YMWD", "HMS"))
+_DURATION = rf"P(?=T?[0-9]){_DATE}(?:T(?=[0-9]){_TIME})?"
+_AGE = re.compile(rf"{_DURATION}(?:/(?:{_DURATION})?)?")  # or from one to another, or from one on, which is NWB's own
+
 
 @dataclass(frozen=True)
 class About:
@@ -76,7 +81,7 @@ def _check(path: Path, name: str, value: Any) -> None:
     if fits and name == "sex":
         fits, expected = value in {"M", "F", "O", "U"}, '"M", "F", "O" (other) or "U" (unknown)'
     if fits and name == "age":
-        fits, expected = re.match(r"P(\d|T\d)", value) is not None, 'a duration such as "P60D" or "P8W"'
+        fits, expected = _AGE.fullmatch(value) is not None, 'a duration such as "P60D" or "P8W", or a range "P1D/P3D"'
     if not fits:
         raise ExportError(f"{path}: {name} {found}, expected {expected}")
 

@@ -104,7 +104,7 @@ def predict_held_out(
     block_size_um : tuple of float
         Width and height of a block.
     n_folds : int
-        Contiguous parts of equal length, each predicted from the others.
+        Contiguous parts of equal length, each predicted from the others; the time this takes grows with their number.
     bin_s : float
         Width of the bins that are correlated, rounded to whole frames; 0 is one frame.
     repeats : sequence of arrays (n_trial_frames,)
@@ -122,9 +122,11 @@ def predict_held_out(
     Raises
     ------
     AlignmentError
-        If movie and clock differ in their number of frames, no delay is 0 or more, or spikes are not 1-D and finite.
+        If movie and clock differ in their number of frames, no delay is 0 or more, spikes are not 1-D and finite, or
+        there are more folds than frames.
     ContractError
-        If there are fewer than 2 folds, or trials differ in length.
+        If there are fewer than 2 folds or no whole number of them, blocks or bins have no size, or trials differ in
+        length.
 
     Notes
     -----
@@ -140,20 +142,29 @@ def predict_held_out(
     delays = delays[delays >= 0]
     if not delays.size:
         raise AlignmentError("no delay is 0 s or more, expected some: what comes after a spike predicts nothing")
-    if n_folds < 2:
-        raise ContractError(f"{n_folds} fold(s) leave nothing to train on, expected at least 2")
+    _check_folds(n_folds, movie.n_frames)
+    if not (np.isfinite(block_size_um).all() and min(block_size_um) > 0):
+        raise ContractError(f"blocks are {tuple(block_size_um)} um, expected a width and a height above 0")
+    n_frames_bin = frames_per_bin(frame_clock, bin_s)
     predictor = _Predictor(movie, frame_clock, times, delays, block_size_um, frame_rule, min_spikes)
     trials = _trials(repeats)
     reach = int(np.ceil(delays.max() * frame_clock.frame_rate_hz)) + 1
     folds = _folds(movie.n_frames, n_folds, reach, trials)
     for fold in folds:
         predictor.predict(fold)
-    n_frames_bin = frames_per_bin(frame_clock, bin_s)
     return [predictor.scored(neuron, folds, n_frames_bin, trials) for neuron in range(len(times))]
 
 
 def frames_per_bin(frame_clock: FrameClock, bin_s: float) -> int:
-    """Give the width of a bin in whole frames, at least one."""
+    """Give the width of a bin in whole frames, at least one.
+
+    Raises
+    ------
+    ContractError
+        If the width is negative or not finite.
+    """
+    if not 0 <= bin_s < np.inf:
+        raise ContractError(f"bins are {bin_s} s wide, expected finite seconds, or 0 for one frame")
     return max(1, round(bin_s * frame_clock.frame_rate_hz))
 
 
@@ -260,6 +271,15 @@ class _Predictor:
             test_correlation_se=float(of_folds.std(ddof=1) / np.sqrt(of_folds.size)) if of_folds.size > 1 else np.nan,
             bits_per_spike=float(gain.sum() / observed[known].sum() / np.log(2)),
         )
+
+
+def _check_folds(n_folds: int, n_frames: int) -> None:
+    if not float(n_folds).is_integer():
+        raise ContractError(f"{n_folds} folds are asked for, expected a whole number")
+    if n_folds < 2:
+        raise ContractError(f"{n_folds} fold(s) leave nothing to train on, expected at least 2")
+    if n_folds > n_frames:
+        raise AlignmentError(f"{n_frames} frames cannot be split into {n_folds} folds, expected at most one a frame")
 
 
 def _trials(repeats: Sequence[ArrayLike] | Ints) -> Ints:

@@ -64,6 +64,8 @@ class NwbReader:
         ReadError
             If the file is damaged, or does not say what a session needs and nothing beside it does.
         """
+        if path.is_dir():
+            raise ReadError(f"{path.name}: is a folder, expected an NWB file")
         pynwb = _needed("pynwb", path)
         from dj_neuron.readers.nwb.session import session_of  # noqa: PLC0415 - needs pynwb
 
