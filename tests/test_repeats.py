@@ -4,6 +4,7 @@ import pytest
 from dj_neuron import Movie
 from dj_neuron.strf import FrameClock, circular_shift_null, frozen_repeats, noise_ceiling, spike_triggered_average
 from dj_neuron.strf.repeats import trial_counts
+from dj_neuron.strf.scores import correlation
 
 
 def noise(seed, n_frames, shape=(6, 7)):
@@ -55,6 +56,15 @@ def test_trials_have_at_least_thirty_frames(shape):
 def test_a_grey_screen_makes_no_trial_longer(level, contrast):
     frozen, grey = contrast * noise(20, 29, (8, 8)), np.full((40, 8, 8), level)
     assert starts_of(np.concatenate([frozen, grey, noise(21, 60, (8, 8)), frozen, grey])) == []
+
+
+@pytest.mark.parametrize("known", [2, 0])
+def test_what_does_not_vary_correlates_with_nothing(known):
+    values, same = np.array([1.0, 2, 4, 8]), np.full(4, 3.0)
+    assert correlation(values, 5 - 2 * values) == pytest.approx(-1)
+    assert np.isnan([correlation(values, same), correlation(same, values), correlation(same, same)]).all()
+    some = np.where(np.arange(4) < known, values, np.nan)
+    assert correlation(some, values) == pytest.approx(1) if known else np.isnan(correlation(some, values))
 
 
 def test_counts_of_trials_come_from_repeats_or_from_showings():

@@ -177,6 +177,14 @@ def test_many_courses_are_measured_as_one_after_another(seed, n_delays, noise, r
             assert getattr(found, name)[number] == pytest.approx(known[name], nan_ok=True, rel=1e-6, abs=1e-9), name
 
 
+def test_the_top_of_a_lobe_with_a_dip_is_its_highest_point_and_not_the_dip():
+    values = np.zeros(16)
+    values[5:9] = [0.98, 0.8, 1, 0.95]
+    found = measured(values, 1e-4, np.arange(16) / 60)
+    assert found.time_to_peak_s == pytest.approx(7 / 60)
+    assert found.duration_s == pytest.approx((8.47 - 4.51) / 60, rel=0.01)
+
+
 def test_a_monophasic_course_has_no_zero_crossing():
     at_s = delays(60)
     found = measured(course(at_s, rebound=0) + 0.02 * np.random.default_rng(2).normal(size=at_s.size), 0.02, at_s)
