@@ -122,6 +122,14 @@ def test_a_size_is_given_while_its_error_is_below_half_of_it(error, reason):
     assert np.isnan(fit.sigma_major_um) == bool(reason)
 
 
+@pytest.mark.parametrize("shape", [(1, 12), (12, 1), (12, 12)])
+def test_a_field_that_covers_the_screen_has_no_size(shape):
+    fit = fitted(np.ones(shape), 0.02, (30.0, 30.0))
+    assert fit.reason == "field larger than the screen"
+    assert np.isnan([fit.sigma_major_um, fit.area_1_sigma_um2]).all()
+    assert fit.gaussian.converged
+
+
 def test_errors_are_those_that_noise_makes():
     rng, known, block_um = np.random.default_rng(2), truth(), (70.0, 70.0)
     clean = block_means((20, 24), block_um, known)
