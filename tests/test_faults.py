@@ -175,14 +175,16 @@ class Bench:
         for name in (*self._jobs, *reversed(emptied)):
             self.ask(f"DELETE FROM {name}")  # noqa: S608
         kept = {self.store / path for path in ([] if recorded else self._referenced())}
-        for file in self.files() - kept:
-            file.unlink()
+        for file in {*self.store.rglob("*")} - kept:
+            if file.is_file():
+                file.unlink()
         for folder in sorted(self.store.rglob("*"), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def files(self):
-        return {file for file in self.store.rglob("*") if file.is_file()}
+        """All files of arrays, and what is left of any."""
+        return {file for file in self.store.rglob("*") if file.is_file() and file.suffix != ".pipeline"}
 
     def _referenced(self):
         for table, name in self._names.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 from dj_neuron.errors import StoreError
 from dj_neuron.pipeline import experiment
-from dj_neuron.pipeline.store import STORE, backend_of, folder_of, in_words, write
+from dj_neuron.pipeline.store import STORE, backend_of, folder_of, in_words
 
 _HIDDEN_TABLE = "~dj_neuron_identity"
 
@@ -48,8 +48,9 @@ def confirm_ownership(*, claim: bool = True) -> None:
             "choose another data folder or another prefix; remove that file only if the other database is gone"
         )
     if claim and not owner:
-        with in_words({"path": mark, "store": STORE}, reading=False):
-            write(backend, mark, [f"{_identity(connection, prefix)}\n".encode()])
+        # one short write, and nothing beside it that could be left: an empty mark, of a full disk, is none
+        with in_words({"path": mark, "store": STORE}, reading=False), backend.open(mark, "wb") as file:
+            file.write(f"{_identity(connection, prefix)}\n".encode())
 
 
 def give_up_ownership() -> None:
