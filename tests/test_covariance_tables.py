@@ -104,7 +104,7 @@ def test_ridge_estimates_of_several_ranges_are_not_joined(embedded, complex_cell
 
 
 def test_ridge_without_centring_is_refused(embedded):
-    with pytest.raises(PipelineError, match="without centring"):
+    with pytest.raises(PipelineError, match="subtracting the mean"):
         embedded.compute(0.1, estimator="ridge", centre=False)
 
 
