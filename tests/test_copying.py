@@ -206,7 +206,7 @@ with open_database(*ends[0]) as source, open_database(*ends[1]) as target:
     assert len(arrays_in(here[0], here[2])) == 5
 
 
-@pytest.mark.parametrize("kind", ["embedded", "postgresql", "mysql"])
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
 def test_who_ingests_into_the_target_of_a_copy_waits_and_loses_nothing(where, make_session, kind, small_file):
     there, here = where("embedded", "a"), where(kind, "b")
     fill_quickly(there, make_session)
@@ -226,7 +226,7 @@ with dj_neuron.connect(sys.argv[1], config_file=sys.argv[2], prefix=sys.argv[3])
             others.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             assert others[0].stdout.readline() == "connected\n"
             with pytest.raises(subprocess.TimeoutExpired):
-                others[0].wait(4)
+                others[0].wait(2)
         if table == "StrfEstimation":
             raise KeyboardInterrupt
 

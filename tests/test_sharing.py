@@ -149,7 +149,7 @@ def test_who_comes_while_everything_is_deleted_waits_and_keeps_what_it_brings(
         def remove_slowly(config, database):
             if database.endswith("_experiment"):  # the last schema, of which there are no tables any more
                 others.append(stack.enter_context(process(INGEST, where, "anna")))
-                assert select.select([others[0].stdout], [], [], 8)[0] == []
+                assert select.select([others[0].stdout], [], [], 4)[0] == []
             remove(config, database)
 
         monkeypatch.setattr(tables, "_remove_objects", remove_slowly)
