@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dj_neuron.errors import DatabaseError, StoreError
 from dj_neuron.pipeline import SCHEMA_MODULES, experiment
 from dj_neuron.pipeline.locks import alone, copy_lock, ingests_held
-from dj_neuron.pipeline.ownership import confirm_ownership
+from dj_neuron.pipeline.ownership import confirm_ownership, open_prefix
 from dj_neuron.pipeline.store import (
     N_THREADS,
     STORE,
@@ -154,7 +154,7 @@ def clean(*, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
     connection, backend = experiment.schema.connection, backend_of(experiment.schema.connection._config, STORE)
     found: list[Orphan] = []
     # what a copy brings has no rows yet
-    with alone(connection, copy_lock(_prefix()), wait=False) if delete else nullcontext():
+    with alone(connection, copy_lock(open_prefix()), wait=False) if delete else nullcontext():
         for module in SCHEMA_MODULES.values():
             hold = delete and module is experiment
             with ingests_held(connection) if hold else nullcontext():
@@ -171,19 +171,15 @@ def clean(*, older_than_s: float = OLD_S, delete: bool = False) -> list[Orphan]:
 def _mark_of_killed_copy(orphans: list[Orphan]) -> list[Orphan]:
     """Give what a killed copy left beside its arrays, by which the next one knows them: as young as the youngest."""
     config = experiment.schema.connection._config
-    path = mark_of_copy(config, STORE, _prefix())
+    path = mark_of_copy(config, STORE, open_prefix())
     try:
-        with alone(experiment.schema.connection, copy_lock(_prefix()), wait=False):
+        with alone(experiment.schema.connection, copy_lock(open_prefix()), wait=False):
             found = look_up(backend_of(config, STORE), path)
     except DatabaseError:  # that copy is alive
         return []
     if found is None:
         return []
     return [Orphan(path, found.n_bytes, min([max(time.time() - found.written_s, 0.0), *(o.age_s for o in orphans)]))]
-
-
-def _prefix() -> str:
-    return str(experiment.schema.database).removesuffix("_experiment")
 
 
 def _of_schema(schema: Any, *, is_read: bool, is_held: bool = False) -> Inventory:

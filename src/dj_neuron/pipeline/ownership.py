@@ -38,7 +38,7 @@ def confirm_ownership(*, claim: bool = True) -> None:
     StoreError
         If it belongs to another database, or the store cannot be used.
     """
-    connection, prefix = experiment.schema.connection, _prefix()
+    connection, prefix = experiment.schema.connection, open_prefix()
     backend, mark = _mark()
     with in_words({"path": mark, "store": STORE}, reading=False):
         owner = backend.get_buffer(mark).decode("ascii", "replace").strip() if backend.exists(mark) else ""
@@ -60,13 +60,14 @@ def give_up_ownership() -> None:
         backend.fs.rm_file(backend._full_path(mark))
 
 
-def _prefix() -> str:
+def open_prefix() -> str:
+    """Give the prefix under which the tables are bound."""
     return str(experiment.schema.database.removesuffix("_experiment"))
 
 
 def _mark() -> tuple[Any, str]:
     config = experiment.schema.connection._config
-    return backend_of(config, STORE), folder_of(config, STORE, f"{_prefix()}.pipeline")
+    return backend_of(config, STORE), folder_of(config, STORE, f"{open_prefix()}.pipeline")
 
 
 def _identity(connection: Any, prefix: str) -> str:

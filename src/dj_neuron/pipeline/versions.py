@@ -13,7 +13,7 @@ from dj_neuron import __version__
 from dj_neuron._datajoint import dj
 from dj_neuron.errors import DatabaseError
 from dj_neuron.pipeline import covariance, experiment, quality, receptive_field
-from dj_neuron.pipeline.ownership import give_identity
+from dj_neuron.pipeline.ownership import give_identity, open_prefix
 from dj_neuron.pipeline.strf import StrfEstimation
 
 if TYPE_CHECKING:
@@ -184,8 +184,7 @@ def _add_indexes(table: Any) -> int:
 
 def _identity() -> Iterator[str]:
     """Let the store know whose it is from now on."""
-    schema = experiment.schema
-    give_identity(schema.connection, schema.database.removesuffix("_experiment"))
+    give_identity(experiment.schema.connection, open_prefix())
     yield from ()
 
 

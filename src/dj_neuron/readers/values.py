@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dj_neuron.contracts.arguments import shown
+from dj_neuron.contracts.arguments import LARGEST_NUMBER, shown
 from dj_neuron.errors import ReadError
 
 _LONGEST_TEXT = 2000  # as the longest column of text
@@ -30,8 +30,8 @@ def as_positive(value: Any, name: str, place: str) -> float:
 def as_count(value: Any, name: str, place: str, lowest: int = 1) -> int:
     """Take a whole number from `lowest`, small enough for the tables."""
     number = _number(value, name, place, f"a whole number from {lowest}")
-    if number != int(number) or not lowest <= number < 2**31:
-        most = f" to {2**31 - 1}" if number >= 2**31 else ""
+    if number != int(number) or not lowest <= number <= LARGEST_NUMBER:
+        most = f" to {LARGEST_NUMBER}" if number > LARGEST_NUMBER else ""
         raise ReadError(f"{place}: {name} is {number:.15g}, expected a whole number from {lowest}{most}")
     return int(number)
 

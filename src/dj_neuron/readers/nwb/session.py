@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dj_neuron.contracts import Session, Source, Stimulation
-from dj_neuron.contracts.arguments import shown
+from dj_neuron.contracts.arguments import LARGEST_NUMBER, shown
 from dj_neuron.errors import ReadError
 from dj_neuron.readers import contract_errors_at
 from dj_neuron.readers.nwb.movies import is_movie, movie_of_series
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dj_neuron.readers.nwb.sidecar import Sidecar
 
 _LONGEST_NOTE = 2000
-_LARGEST_NUMBER = 2**31 - 1
 _CLOCK = (*TIMING, "frame_edges_s", "clock_offset_s")
 
 
@@ -105,7 +104,7 @@ def _who_and_when(
     sample_number = said.get("sample_number")
     if sample_number is None:
         session_id = (file.session_id or "").strip()
-        is_number = session_id.isascii() and session_id.isdigit() and int(session_id) <= _LARGEST_NUMBER
+        is_number = session_id.isascii() and session_id.isdigit() and int(session_id) <= LARGEST_NUMBER
         sample_number = int(session_id) if is_number else 1
         if not is_number:
             remarks.append(
