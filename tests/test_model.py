@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from dj_neuron import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError, ContractError
@@ -187,6 +187,30 @@ def test_the_curve_has_the_greatest_likelihood():
 
     best = minimize(cost, [3.0, 1.5, -0.5], method="Nelder-Mead", options={"maxiter": 2000, "fatol": 1e-6})
     assert cost([np.log(curve.gain_hz), curve.slope, curve.offset]) == pytest.approx(best.fun, abs=0.5)
+
+
+@pytest.mark.parametrize("offset", [-9.0, -3.0, -0.5, 4.0])
+def test_the_fit_of_the_curve_goes_on_to_its_end(offset):
+    # where it is flat along the offset, an early end would be elsewhere on every processor
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        drive = rng.normal(size=3000)
+        rate = np.logaddexp(0, 0.5 * drive + offset)
+        counts = rng.poisson(0.2 * rate / rate.mean()).astype(float)
+        curve = fit_nonlinearity(drive, counts, np.full(drive.size, 0.02))
+        groups = np.array_split(np.argsort(drive, kind="stable"), 100)
+        means, spikes = np.array([(drive[group].mean(), counts[group].sum()) for group in groups]).T
+
+        def cost(slope, offset, means=means, spikes=spikes):
+            soft = np.logaddexp(0, slope * means + offset)
+            return np.log(soft.sum()) - spikes @ np.log(soft) / spikes.sum()
+
+        def least(offset, cost=cost):
+            return minimize_scalar(cost, bounds=(-10, 10), args=(offset,), method="bounded").fun
+
+        elsewhere = [min(max(curve.offset + step, -12), 12) for step in (-3, -0.3, -0.03, 0.03, 0.3, 3)]
+        assert cost(curve.slope, curve.offset) <= min(map(least, elsewhere)) + 1e-12
+        assert curve.rate_at(means).mean() == pytest.approx(spikes.sum() / (drive.size * 0.02))
 
 
 def test_the_noise_ceiling_is_what_the_truth_reaches():

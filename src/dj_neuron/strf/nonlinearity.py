@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, root
 from scipy.special import expit
 
 from dj_neuron.contracts import Nonlinearity
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Nonlinearity", "fit_nonlinearity"]
 
 _CURVE_BINS = 100  # the curve is fitted to this many means: no worse than to every frame, and quicker
-_BOUNDS = ((None, None), (-10, 10), (-12, 12))  # of log gain, slope and offset; beyond -12 softplus is exponential
+_LIMITS = np.array([10.0, 12.0])  # of slope and offset, to both sides; beyond -12 softplus is exponential
 
 
 def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins: int = 15) -> Nonlinearity:
@@ -33,8 +33,9 @@ def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins:
 
     Notes
     -----
-    The curve has the greatest Poisson likelihood. Softplus contains both the exponential (offset far below 0) and the
-    rectified line (far above), and unlike the exponential it does not run away where the drive is unusually large.
+    The curve has the greatest Poisson likelihood; its gain follows from slope and offset. Softplus contains both the
+    exponential (offset far below 0) and the rectified line (far above), and unlike the exponential it does not run away
+    where the drive is unusually large.
 
     References
     ----------
@@ -43,16 +44,14 @@ def fit_nonlinearity(drive: Floats, counts: Floats, durations_s: Floats, n_bins:
     order = np.argsort(drive, kind="stable")
     drive, counts, durations_s = drive[order], counts[order], durations_s[order]
     mean_drive, spikes, exposure_s = _grouped(drive, counts, durations_s, _CURVE_BINS)
-    rate_hz = counts.sum() / durations_s.sum()
-    start = np.array([np.log(rate_hz / np.log1p(np.exp(-1))), 0.5, -1.0])
-    found = minimize(_cost, start, (mean_drive, spikes, exposure_s), jac=True, method="L-BFGS-B", bounds=_BOUNDS)
-    log_gain, slope, offset = found.x.tolist()
+    slope, offset = _best(mean_drive, spikes, exposure_s).tolist()
+    gain_hz = float(spikes.sum() / (_softplus(slope * mean_drive + offset) @ exposure_s))
     mean_drive, spikes, exposure_s = _grouped(drive, counts, durations_s, n_bins)
     return Nonlinearity(
         drive=mean_drive,
         rate_hz=spikes / exposure_s,
         rate_hz_se=np.sqrt(np.maximum(spikes, 1)) / exposure_s,
-        gain_hz=float(np.exp(log_gain)),
+        gain_hz=gain_hz,
         slope=slope,
         offset=offset,
     )
@@ -66,14 +65,40 @@ def _grouped(drive: Floats, counts: Floats, durations_s: Floats, n_bins: int) ->
     return drives / sizes, spikes, exposure_s
 
 
+def _best(*data: Floats) -> Floats:
+    """Give slope and offset of the greatest likelihood.
+
+    Curves that are nearly exponential, or nearly a line, are flat along one direction. Where a search by likelihood
+    ends there depends on last digits, and so on the processor; so it goes on until there is no gradient.
+    """
+    bounds = [(-limit, limit) for limit in _LIMITS]
+    found: Floats = minimize(
+        _cost, [0.5, -1.0], data, jac=True, method="SLSQP", bounds=bounds, options={"ftol": 1e-16, "maxiter": 1000}
+    ).x
+    free = np.flatnonzero(np.abs(found) < _LIMITS)
+
+    def gradient(values: Floats) -> Floats:
+        there = found.copy()
+        there[free] = values
+        return _cost(there, *data)[1][free]
+
+    if free.size:
+        ended = root(gradient, found[free], tol=1e-14).x
+        is_allowed = (np.abs(ended) <= _LIMITS[free]).all()
+        if is_allowed and np.abs(gradient(ended)).max() < np.abs(gradient(found[free])).max():
+            found[free] = ended
+    return found
+
+
+def _softplus(inside: Floats) -> Floats:
+    return np.asarray(np.maximum(np.logaddexp(0, inside), 1e-300))
+
+
 def _cost(parameters: Floats, drive: Floats, spikes: Floats, exposure_s: Floats) -> tuple[float, Floats]:
-    """Negative log likelihood of the curve, per spike, and its gradient."""
-    log_gain, slope, offset = parameters
+    """Negative log likelihood per spike with the best gain, less what the curve does not change, and its gradient."""
+    slope, offset = parameters
     inside = slope * drive + offset
-    soft = np.maximum(np.logaddexp(0, inside), 1e-300)
-    expected = np.exp(log_gain) * soft * exposure_s
-    by_gain = expected - spikes
-    by_inside = by_gain * expit(inside) / soft
-    cost = np.sum(expected - spikes * (log_gain + np.log(soft)))
-    gradient = np.array([by_gain.sum(), by_inside @ drive, by_inside.sum()])
-    return float(cost / spikes.sum()), gradient / spikes.sum()
+    soft = _softplus(inside)
+    expected, observed = soft * exposure_s, spikes / spikes.sum()
+    by_inside = (expected / expected.sum() - observed) * expit(inside) / soft
+    return float(np.log(expected.sum()) - observed @ np.log(soft)), np.array([by_inside @ drive, by_inside.sum()])
