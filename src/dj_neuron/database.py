@@ -9,62 +9,30 @@ from __future__ import annotations
 
 import logging
 import platform
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dj_neuron.embedded import PORT, EmbeddedServer, default_data_dir, make_private_folder, resolved
-from dj_neuron.errors import DatabaseError, ReadError, ServerAwayError, words_of
-from dj_neuron.text_file import TextFileError, read_json
+from dj_neuron.errors import DatabaseError, ServerAwayError, words_of
+from dj_neuron.server_address import (
+    DEFAULT_PREFIX,
+    PREFIX_RULE,
+    ServerAddress,
+    check_datajoint_configuration,
+    configured_address,
+    is_prefix,
+    read_config_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-DEFAULT_PREFIX = "dj_neuron"
 STORE_NAME = "dj_neuron"
 EMBEDDED = "embedded"
 
-_PREFIX_RULE = "1 to 30 lowercase letters, digits and underscores, a letter first, and no pg_"
-_DEFAULT_PORTS = {"mysql": 3306, "postgresql": PORT}
-_CONFIG_FILE_KEYS = {
-    "host": str,
-    "username": str,
-    "password": str,
-    "schema": str,
-    "port": int,
-    "backend": str,
-    "database": str,
-    "use_tls": bool,
-}
-_IN_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number with a point",
-    bool: "true or false",
-    list: "a list",
-    dict: "an object",
-    type(None): "null",
-}
 _GOING = {1053, 1927}  # MySQL: a server that is shutting down, and MariaDB's of a connection that it ended
-_PRODUCTS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
-
-
-@dataclass(frozen=True)
-class _Address:
-    """Where a server is and who to be there."""
-
-    backend: Literal["mysql", "postgresql"]
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    database_name: str | None = None
-    use_tls: bool | None = None
-
-    def __str__(self) -> str:
-        return f"{_PRODUCTS[self.backend]} server at {self.host}:{self.port} as {self.user}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +50,7 @@ class Settings:
     prefix: str
     data_dir: Path
     host: str
-    _address: _Address | None
+    _address: ServerAddress | None
     _stores: dict[str, Any] = field(repr=False)
 
 
@@ -122,7 +90,7 @@ class Database:
         address = None
         if self.server is None:
             info = self.connection.conn_info
-            address = _Address(
+            address = ServerAddress(
                 self.connection.adapter.backend, info["host"], info["port"], info["user"], info["passwd"],
                 info["database_name"], info["ssl_input"],
             )  # fmt: skip
@@ -173,23 +141,23 @@ def open_database(data_dir: Path | None = None, config_file: Path | None = None,
     use a common server must then share.
     """
     data_dir = resolved(data_dir or default_data_dir())
-    if prefix is not None and not _is_prefix(prefix):
-        raise DatabaseError(f"the prefix is {prefix!r}, expected {_PREFIX_RULE}")
-    _check_datajoint_configuration()
-    address: _Address | None
+    if prefix is not None and not is_prefix(prefix):
+        raise DatabaseError(f"the prefix is {prefix!r}, expected {PREFIX_RULE}")
+    check_datajoint_configuration()
+    address: ServerAddress | None
     if config_file is not None and str(config_file) == EMBEDDED:
         address = None
     elif config_file is not None:
-        address, file_prefix = _read_config_file(config_file)
+        address, file_prefix = read_config_file(config_file)
         prefix = prefix or file_prefix
     else:
-        address = _configured_address()
+        address = configured_address()
 
     server = None
     if address is None:
         server = EmbeddedServer(data_dir)
         server.start()
-        address = _Address(
+        address = ServerAddress(
             "postgresql", str(server.socket_dir), PORT, server.user, "", server.database_name, use_tls=False
         )
     try:
@@ -223,103 +191,7 @@ def open_with(settings: Settings) -> Database:
     return Database(instance, settings.prefix, str(settings._address), settings.data_dir)
 
 
-def _is_prefix(text: Any) -> bool:
-    # names that begin with pg_ are PostgreSQL's own
-    return isinstance(text, str) and re.fullmatch(r"(?!pg_)[a-z][a-z0-9_]{0,29}", text) is not None
-
-
-def _read_config_file(file: Path) -> tuple[_Address, str]:
-    content = _read_config_keys(file)
-    backend = content.get("backend", "mysql")
-    if backend not in _DEFAULT_PORTS:
-        raise ReadError(f"{file}: backend is {backend!r:.60}, expected 'mysql' or 'postgresql'")
-    port = content.get("port", _DEFAULT_PORTS[backend])
-    if not 0 < port < 65536:
-        raise ReadError(f"{file}: port is {port!s:.40}, expected 1 to 65535")
-    prefix = content.get("schema", DEFAULT_PREFIX)
-    if not _is_prefix(prefix):
-        raise ReadError(f"{file}: schema is {prefix!r:.60}, expected {_PREFIX_RULE}")
-    host, database_name = content["host"], content.get("database")
-    if database_name is not None and backend != "postgresql":
-        raise ReadError(f"{file}: database is {database_name!r:.60}, expected it only with the backend 'postgresql'")
-    use_tls = _tls_for(host, content.get("use_tls"))
-    return _Address(backend, host, port, content["username"], content["password"], database_name, use_tls), prefix
-
-
-def _read_config_keys(file: Path) -> dict[str, Any]:
-    try:
-        content = read_json(file)
-    except OSError as error:
-        raise ReadError(f"{file} cannot be read: {error.strerror}, expected a JSON file") from error
-    except TextFileError as error:
-        raise ReadError(f"{file} is {error}, expected a JSON file") from error
-    if not isinstance(content, dict):
-        raise ReadError(f"{file} is no object, expected one with host, username, password")
-    if "user" in content:
-        if "username" in content:
-            raise ReadError(f"{file} has both keys 'user' and 'username', expected one of them")
-        content["username"] = content.pop("user")
-    for key, value in content.items():
-        kind = _CONFIG_FILE_KEYS.get(key)
-        if kind is None:
-            raise ReadError(f"{file} has the key {key!r:.60}, expected only {', '.join(_CONFIG_FILE_KEYS)}")
-        if type(value) is not kind:
-            raise ReadError(f"{file}: {key} is {_IN_WORDS[type(value)]}, expected {_IN_WORDS[kind]}")
-    for key in ("host", "username", "password"):
-        if key not in content:
-            raise ReadError(f"{file} has no key {key!r}, expected host, username and password")
-        if key != "password" and not content[key].strip():
-            raise ReadError(f"{file}: {key} is empty, expected host, username and password")
-    return content
-
-
-def _configured_address() -> _Address | None:
-    """The server that DataJoint's configuration names, if it names one."""
-    from dj_neuron._datajoint import global_config  # noqa: PLC0415
-
-    # the global one, because it holds what users assign to dj.config; it is only read
-    settings = global_config.database
-    if not settings.model_fields_set & {"host", "user", "password"}:
-        return None
-    if not settings.host.strip():
-        raise DatabaseError(
-            "DataJoint's configuration has an empty host: set DJ_HOST or database.host, or remove it to use the "
-            "embedded server"
-        )
-    if settings.user is None or not settings.user.strip():
-        raise DatabaseError(
-            f"DataJoint's configuration names the server {settings.host} but no user: "
-            "set DJ_USER or database.user, or remove the server to use the embedded one"
-        )
-    return _Address(
-        backend=settings.backend,
-        host=settings.host,
-        port=settings.port,
-        user=settings.user,
-        password="" if settings.password is None else settings.password.get_secret_value(),
-        database_name=settings.name,
-        use_tls=_tls_for(settings.host, settings.use_tls),
-    )
-
-
-def _tls_for(host: str, configured: bool | None) -> bool | None:
-    # a socket has no TLS, and DataJoint would warn after trying
-    return False if host.startswith("/") else configured
-
-
-def _check_datajoint_configuration() -> None:
-    """Refuse what DataJoint would pass over, to end up at a server that nobody meant."""
-    from dj_neuron._datajoint import Config, find_config_file, quiet, valid_configuration  # noqa: PLC0415 - slow
-
-    with quiet(), valid_configuration():
-        config = Config()
-        file = None if config.ignore_config_file else find_config_file()
-    if file is not None:
-        with quiet(), valid_configuration(f" ({file})"):
-            config.load(file)
-
-
-def _connect(address: _Address) -> Any:
+def _connect(address: ServerAddress) -> Any:
     from dj_neuron._datajoint import dj, global_config, logger, quiet  # noqa: PLC0415
     from dj_neuron.postgresql_catalogue import quicken  # noqa: PLC0415
 
