@@ -239,12 +239,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--part", default="1/1", help="Of the sample: 1/2 and 2/2 may run beside each other.")
     parser.add_argument("--per-line", type=int, help="No more than so many changes of a line.")
     parser.add_argument("--modules", nargs="*", help="Only these, such as frame_clock.")
     parser.add_argument(
         "--quick", action="store_true", help="Run the tests of the module only, not those of the whole."
     )
     chosen = parser.parse_args()
+    part, n_parts = map(int, chosen.part.split("/"))
     codes = {path.stem: path.read_text() for path in sorted((ROOT / NUMERICS).glob("*.py"))}
     if chosen.modules:
         codes = {name: codes[name] for name in chosen.modules}
@@ -257,7 +259,7 @@ def main():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
         usual_s = {}
-        for module, name, new, line in itertools.islice(drawn(codes, chosen), chosen.sample):
+        for module, name, new, line in itertools.islice(drawn(codes, chosen), part - 1, chosen.sample, n_parts):
             tests, path = TESTS.get(module, (module,)), folder / NUMERICS / f"{module}.py"
             without = (OF_COMPANY,) if module in COMPILED_ELSEWHERE else (OF_COMPANY, OF_VECTORS)
             if module not in usual_s:
