@@ -89,6 +89,13 @@ def test_without_a_gap_a_frame_stays_until_the_next():
     assert clock.frames_at(np.array([0.3]), 0.0).tolist() == [1]
 
 
+def test_the_rate_of_measured_frames_is_that_of_most():
+    assert FrameClock.from_starts([0.0, 0.1, 0.5, 0.6], 0.7).frame_rate_hz == pytest.approx(10)
+    clock = FrameClock.from_edges([0.0, 0.02, 0.04, 0.06, 0.9, 0.92])
+    assert clock.frame_rate_hz == pytest.approx(50)
+    np.testing.assert_allclose(clock.delays_between(0, 0.1), np.arange(6) / 50)
+
+
 def test_no_delay_reaches_across_a_join():
     clock = FrameClock.from_edges(np.arange(11) / 10, joins_s=[0.5])
     spikes = np.array([0.45, 0.55, 0.65])

@@ -23,6 +23,12 @@ def test_the_longest_stretch_that_comes_again_is_found(shape):
     assert starts_of(np.concatenate(parts)) == ([200, 467, 657], 150)
 
 
+def test_a_short_stretch_that_comes_again_does_not_end_the_search():
+    short, frozen = noise(22, 20), noise(23, 60)
+    parts = [short, noise(24, 50), short, frozen, noise(25, 50), frozen]
+    assert starts_of(np.concatenate(parts)) == ([90, 200], 60)
+
+
 def test_graded_movies_have_repeats_too():
     rng = np.random.default_rng(6)
     frozen = rng.normal(size=(60, 3, 3))

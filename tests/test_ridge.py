@@ -212,7 +212,7 @@ def test_silence_is_nan_and_blocks_can_be_chosen():
     [
         ({"delays_s": [0, 0.3 / RATE_HZ]}, AlignmentError, "whole frames from each other"),
         ({"delays_s": [0, 0.01 / RATE_HZ]}, AlignmentError, "whole frames from each other"),
-        ({"strengths": [0.0]}, ContractError, "positive numbers"),
+        *(({"strengths": wrong}, ContractError, "positive numbers") for wrong in ([0.0], [1.0, -1.0], [np.inf], [])),
         ({"n_folds": 1}, ContractError, "at least 2 folds"),
         ({"n_folds": 50}, ContractError, "longer than two gaps"),
         ({"blocks": np.ones((3, 3))}, ContractError, "blocks have shape"),

@@ -205,6 +205,14 @@ def test_shifting_by_blocks_shifts_the_centre_and_nothing_else(seed, shift):
         assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-3)
 
 
+def test_a_round_field_has_any_angle():
+    # that of a uniform distribution over half a turn, whichever way the rounding points
+    for elongation in (0.0, 1e-12, 1e-3):
+        found = ellipse(np.array([0.1, elongation, 0.0]), np.eye(3) * 0.01, 60.0)
+        assert found["angle_deg_se"] == pytest.approx(180 / np.sqrt(12))
+        assert found["sigma_major_um"] == pytest.approx(found["sigma_minor_um"], rel=3e-3)
+
+
 def region_at(x_um, y_um, scale_um=100.0):
     return FieldRegion(np.ones((1, 1), bool), float(x_um), float(y_um), scale_um, 10.0)
 
