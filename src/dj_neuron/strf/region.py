@@ -142,7 +142,7 @@ def octaves(shape: tuple[int, ...], block_size_um: tuple[float, float]) -> Float
         return np.array([max(block_size_um) / 2])
     smallest = min(size for _, size in axes) / 2
     largest = _MAX_EXTENT_SHARE * min(n * size for n, size in axes)
-    n_scales = max(1, int(np.log2(largest / smallest)) + 1)
+    n_scales = int(np.log2(largest / smallest)) + 1
     return np.asarray(smallest * 2.0 ** np.arange(n_scales))
 
 
