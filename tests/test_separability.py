@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import find_region, separate
+from dj_neuron.strf.region import octaves
 from dj_neuron.strf.separability import noise_edge
 
 DELAYS = np.arange(-4, 16) / 60
@@ -53,9 +54,13 @@ def test_the_centre_lies_where_something_was_significant():
     assert find_region(values / error, DELAYS, BLOCK, significant=significant) is None
     significant[:4] = True  # after the spike only
     assert find_region(values / error, DELAYS, BLOCK, significant=significant) is None
-    significant[10, 3, 5] = True
-    region = find_region(values / error, DELAYS, BLOCK, significant=significant)
-    assert (region.centre_x_um, region.centre_y_um) == (5.5 * 80, 3.5 * 60)
+    for delay in (10, 4):  # in the course of the field, and at the spike
+        significant[4:] = False
+        significant[delay, 3, 5] = True
+        region = find_region(values / error, DELAYS, BLOCK, significant=significant)
+        assert (region.centre_x_um, region.centre_y_um) == (5.5 * 80, 3.5 * 60)
+        faint = find_region(values / error / 1000, DELAYS, BLOCK, significant=significant)
+        assert faint.z == pytest.approx(region.z / 1000)
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1)])
@@ -65,6 +70,84 @@ def test_bars_and_single_blocks_have_regions(shape):
     clean[:, :, shape[1] // 2 + 3 :] = 0
     region = find_region(10 * clean, DELAYS, (30.0, 30.0))
     assert region.blocks.any()
+
+
+def test_the_region_is_a_disc_of_three_scales_around_the_centre():
+    z = np.zeros((1, 5, 7))
+    z[0, 2, 3] = 9
+    region = find_region(z, [0.0], (1.0, 2.6), scales_um=[0.5])
+    assert (region.centre_x_um, region.centre_y_um, region.scale_um) == (3.5, 6.5, 0.5)
+    # along a row it just reaches the block after the next, at 1.5
+    drawn = [".......", "..###..", ".#####.", "..###..", "......."]
+    assert ["".join(".#"[int(block)] for block in row) for row in region.blocks] == drawn
+
+
+def test_the_long_axis_of_a_bar_does_not_count():
+    z = np.zeros((1, 1, 9))
+    z[0, 0, 4] = 9
+    for axes, block_um in (((0, 1, 2), (10.0, 4000.0)), ((0, 2, 1), (4000.0, 10.0))):
+        blocks = find_region(z.transpose(axes), [0.0], block_um, scales_um=[5.0]).blocks
+        assert blocks.ravel().tolist() == [False, False, True, True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("shape", "block_um", "expected_um"),
+    [
+        ((1, 1), (30.0, 45.0), [22.5]),
+        ((2, 2), (30.0, 45.0), [15]),
+        ((8, 8), (30.0, 30.0), [15, 30, 60]),
+        ((7, 8), (15.0, 15.0), [7.5, 15]),
+        ((12, 20), (10.0, 30.0), [5, 10, 20, 40]),
+        ((20, 12), (10.0, 30.0), [5, 10, 20]),
+        ((1, 40), (30.0, 4.0), [15, 30, 60, 120, 240]),
+        ((40, 1), (4.0, 30.0), [15, 30, 60, 120, 240]),
+    ],
+)
+def test_scales_are_octaves_from_half_a_block_to_a_quarter_of_the_screen(shape, block_um, expected_um):
+    np.testing.assert_allclose(octaves(shape, block_um), expected_um)
+
+
+def plain_average(values, block_um, scale_um):
+    """Average around every block with a Gaussian, so that independent noise keeps its variance."""
+    row, column = np.indices(values.shape)
+    averaged = np.empty(values.shape)
+    for place in np.ndindex(values.shape):
+        distance = ((row - place[0]) * block_um[1]) ** 2 + ((column - place[1]) * block_um[0]) ** 2
+        weights = np.exp(-distance / (2 * scale_um**2))
+        averaged[place] = (values * weights).sum() / np.linalg.norm(weights)
+    return averaged
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (1, 30), (30, 1), (4, 5), (2, 2)])
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_the_region_lies_where_a_plain_average_is_largest(shape, polarity):
+    rng, of_delays = np.random.default_rng(3), np.array([9.0, 0.25, -1.0, 0.5])
+    for sigma_um in (20, 40, 57, 80, 160):
+        centre_um = (rng.integers(shape[::-1]) + 0.5) * BLOCK
+        values = field(shape, centre_um, sigma_um) + 0.2 * rng.normal(size=shape)
+        z = 20 * polarity * of_delays[:, None, None] * values
+        z[:, -1, -1] = values[-1, -1] = np.nan
+        region = find_region(z, [-0.1, 0.0, 0.1, 0.2], BLOCK)
+        values[-1, -1] = 0
+        found = {scale: plain_average(values, BLOCK, scale) for scale in octaves(shape, BLOCK)}
+        scale_um, heights = max(found.items(), key=lambda one: one[1].max())
+        assert region.z == pytest.approx(-polarity * 20 * np.abs(list(found.values())).max(), rel=1e-5)
+        if len(found) > 1:
+            finer = {scale: plain_average(values, BLOCK, scale) for scale in scale_um * 2.0 ** np.array([-0.5, 0, 0.5])}
+            scale_um, heights = max(finer.items(), key=lambda one: one[1].max())
+        row, column = np.unravel_index(heights.argmax(), shape)
+        assert region.scale_um == pytest.approx(scale_um)
+        assert (region.centre_x_um, region.centre_y_um) == ((column + 0.5) * BLOCK[0], (row + 0.5) * BLOCK[1])
+
+
+@pytest.mark.parametrize(("n_delays", "least_z"), [(1, 2.2414), (5, 2.8070), (50, 3.4808)])
+def test_what_noise_passes_in_a_twentieth_of_neurons_is_no_region(n_delays, least_z):
+    # half of |z| of as many independent points again lie above: 1 - 0.05 / (4 n) of a normal distribution
+    z = np.zeros((n_delays, 1, 1))
+    for height, is_found in ((least_z - 1e-3, False), (least_z + 1e-3, True)):
+        z[-1] = height
+        assert (find_region(z, np.arange(n_delays), BLOCK) is not None) is is_found
+        assert find_region(z, np.arange(n_delays), BLOCK, significant=z > 0) is not None
 
 
 def test_nothing_finite_and_no_causal_delay_have_no_region():
