@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,14 @@ def block_means(shape, block_um, truth, surround=0.0, ratio=2.0):
     distance = a * x**2 + 2 * b * x * y[:, None] + d * y[:, None] ** 2
     values = np.exp(-distance / 2) - surround / ratio**2 * np.exp(-distance / (2 * ratio**2))
     return values.reshape(shape[0], SUBSAMPLES, shape[1], SUBSAMPLES).mean(axis=(1, 3))
+
+
+def bars(n_blocks, size_um, centre_um, sigma_um, surround=0.0, ratio=2.0, axis="x"):
+    """Bars in the plainest way, and the size of their blocks."""
+    distance = ((dense_axis(n_blocks, size_um) - centre_um) / sigma_um) ** 2
+    values = np.exp(-distance / 2) - surround / ratio * np.exp(-distance / (2 * ratio**2))
+    values = values.reshape(1, n_blocks, SUBSAMPLES).mean(axis=2)
+    return (values, (size_um, 4000.0)) if axis == "x" else (values.T, (4000.0, size_um))
 
 
 def truth(**changes):
@@ -113,9 +122,8 @@ def test_errors_of_an_ellipse_follow_from_its_slopes(seed):
 
 @pytest.mark.parametrize(("error", "reason"), [(0.31, ""), (0.32, "size is not determined")])
 def test_a_size_is_given_while_its_error_is_below_half_of_it(error, reason):
-    x = dense_axis(6, 30.0)
-    bars = np.exp(-((x - 90) ** 2) / (2 * 80**2)).reshape(1, 6, SUBSAMPLES).mean(axis=2)
-    fit = fitted(bars, error, (30.0, 30.0))
+    values, block_um = bars(6, 30.0, 90, 80)
+    fit = fitted(values, error, block_um)
     size = fit.gaussian.shape
     assert size.sigma_major_um_se / size.sigma_major_um == pytest.approx(1.595 * error, rel=0.01)  # 0.494 and 0.510
     assert fit.reason == reason
@@ -170,11 +178,8 @@ def test_bars_have_one_axis_and_the_other_is_nan(axis):
     z = []
     for _ in range(40):
         centre_um = rng.uniform(1000, 2500)
-        places = dense_axis(200, size_um)
-        clean = np.exp(-((places - centre_um) ** 2) / (2 * sigma_um**2)).reshape(200, -1).mean(axis=1)
-        values = clean + 0.15 * rng.normal(size=200)
-        values, block_um = (values[None], (size_um, 4000.0)) if axis == "x" else (values[:, None], (4000.0, size_um))
-        fit = fitted(values, 0.15, block_um)
+        clean, block_um = bars(200, size_um, centre_um, sigma_um, axis=axis)
+        fit = fitted(clean + 0.15 * rng.normal(size=clean.shape), 0.15, block_um)
         across = fit.centre_x_um if axis == "x" else fit.centre_y_um
         across_se = fit.centre_x_um_se if axis == "x" else fit.centre_y_um_se
         z.append([(across - centre_um) / across_se, (fit.sigma_major_um - sigma_um) / fit.sigma_major_um_se])
@@ -211,6 +216,8 @@ def test_a_round_field_has_any_angle():
         found = ellipse(np.array([0.1, elongation, 0.0]), np.eye(3) * 0.01, 60.0)
         assert found["angle_deg_se"] == pytest.approx(180 / np.sqrt(12))
         assert found["sigma_major_um"] == pytest.approx(found["sigma_minor_um"], rel=3e-3)
+        for axis in ("major", "minor"):
+            assert found[f"sigma_{axis}_um_se"] == pytest.approx(found[f"sigma_{axis}_um"] * np.sqrt(0.02))
 
 
 def region_at(x_um, y_um, scale_um=100.0):
@@ -230,23 +237,43 @@ def test_a_mirror_image_has_the_mirrored_centre_and_angle(seed, angle_deg):
     assert other.sigma_major_um == pytest.approx(one.sigma_major_um, rel=1e-3)
 
 
-def test_a_field_cut_by_the_edge_says_so():
-    for x_um, is_cut in ((900, False), (150, True), (1700, True)):
-        known = truth(centre_x_um=x_um, centre_y_um=700)
-        fit = fitted(block_means((24, 30), (60.0, 60.0), known), 0.01, (60.0, 60.0))
-        assert fit.cut_by_edge is is_cut
-        assert fit.centre_x_um == pytest.approx(x_um, abs=10)
+@pytest.mark.parametrize(("axis", "variance_um2", "screen_um"), [("x", 14275, 1800), ("y", 9025, 1440)])
+def test_a_field_cut_by_the_edge_says_so(axis, variance_um2, screen_um):
+    # of the variance along an axis: (130 cos 30)^2 + (80 sin 30)^2 and the other way round
+    reach_um = 2 * np.sqrt(variance_um2)
+    for from_edge_um, is_cut in ((0.5, True), (reach_um - 1, True), (reach_um + 1, False)):
+        for centre_um in (from_edge_um, screen_um - from_edge_um):
+            known = truth(centre_x_um=900, centre_y_um=720) | {f"centre_{axis}_um": centre_um}
+            fit = fitted(block_means((24, 30), (60.0, 60.0), known), 1e-4, (60.0, 60.0))
+            assert (fit.reason, fit.cut_by_edge) == ("", is_cut)
+            assert getattr(fit, f"centre_{axis}_um") == pytest.approx(centre_um, abs=0.1)
+
+
+@pytest.mark.parametrize(("axis", "screen_um"), [("x", 1800), ("y", 1440)])
+def test_a_centre_outside_the_screen_is_none(axis, screen_um):
+    for centre_um in (-0.5, screen_um + 0.5):
+        known = truth(centre_x_um=900, centre_y_um=720) | {f"centre_{axis}_um": centre_um}
+        fit = fitted(block_means((24, 30), (60.0, 60.0), known), 1e-4, (60.0, 60.0))
+        assert (fit.reason, fit.model, fit.cut_by_edge) == ("centre outside the screen", "", False)
+        assert np.isnan(fit.centre_x_um)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_centre_is_looked_for_up_to_half_a_screen_outside(axis):
+    for centre_um, found_um in ((-290, -290), (-500, -300), (890, 890), (1100, 900)):
+        values, block_um = bars(20, 30.0, centre_um, 200, axis=axis)
+        fit = fitted(values, 1e-4, block_um)
+        assert fit.reason == "centre outside the screen"
+        assert getattr(fit.gaussian.shape, f"centre_{axis}_um") == pytest.approx(found_um)
 
 
 @pytest.mark.parametrize("axis", ["x", "y"])
 def test_a_field_of_bars_cut_by_the_edge_says_so(axis):
-    places = dense_axis(120, 20.0)
-    for centre_um, is_cut in ((1000, False), (100, True), (2300, True)):
-        values = np.exp(-((places - centre_um) ** 2) / (2 * 80.0**2)).reshape(120, -1).mean(axis=1)
-        values, block_um = (values[None], (20.0, 4000.0)) if axis == "x" else (values[:, None], (4000.0, 20.0))
-        fit = fitted(values, 0.01, block_um)
+    for centre_um, is_cut in ((0.5, True), (159, True), (161, False), (2239, False), (2241, True), (2399.5, True)):
+        values, block_um = bars(120, 20.0, centre_um, 80, axis=axis)
+        fit = fitted(values, 1e-4, block_um)
         assert (fit.reason, fit.cut_by_edge) == ("", is_cut)
-        assert fit.sigma_major_um == pytest.approx(80, rel=0.05)
+        assert fit.sigma_major_um == pytest.approx(80, rel=1e-3)
 
 
 @pytest.mark.parametrize(("angle_deg", "is_smaller"), [(90, False), (0, True)])
@@ -255,6 +282,94 @@ def test_a_narrow_field_is_compared_with_the_blocks_across_it(angle_deg, is_smal
     fit = fitted(block_means((15, 40), (50.0, 140.0), known), 1e-4, (50.0, 140.0))
     assert fit.smaller_than_block is is_smaller
     assert ("upper bound" in fit.reason) is is_smaller
+
+
+def test_a_size_is_given_from_half_a_block_on():
+    block_um = (1.0, 1.6)  # half of the way across a block at an angle of 120 degrees is 0.737
+    for sigma_um, is_smaller in ((0.7355, True), (0.7375, False)):
+        known = truth(centre_x_um=20, centre_y_um=19, sigma_major_um=3, sigma_minor_um=sigma_um)
+        fit = fitted(block_means((24, 40), block_um, known), 1e-4, block_um)
+        assert (fit.smaller_than_block, "upper bound" in fit.reason) == (is_smaller, is_smaller)
+    for sigma_um, is_smaller in ((0.495, True), (0.505, False)):
+        values, block_um = bars(40, 1.0, 20.3, sigma_um)
+        fit = fitted(values, 1e-4, block_um)
+        assert (fit.smaller_than_block, "upper bound" in fit.reason) == (is_smaller, is_smaller)
+
+
+def test_a_size_is_given_up_to_half_the_screen():
+    for axis in ("x", "y"):
+        for sigma_um, is_larger in ((1.49, False), (1.51, True)):
+            values, block_um = bars(20, 0.15, 1.5, sigma_um, axis=axis)
+            assert (fitted(values, 1e-4, block_um).reason == "field larger than the screen") is is_larger
+    for shape in ((20, 30), (30, 20)):
+        for sigma_um, is_larger in ((2.23, False), (2.27, True)):
+            known = truth(centre_x_um=2, centre_y_um=2, sigma_major_um=sigma_um, sigma_minor_um=1)
+            fit = fitted(block_means(shape, (0.15, 0.15), known), 1e-4, (0.15, 0.15))
+            assert (fit.reason == "field larger than the screen") is is_larger
+
+
+def test_sizes_are_looked_for_from_a_quarter_of_a_block_to_the_screen():
+    for axis in ("x", "y"):
+        shape, block_um = ((1, 12), (30.0, 40.0)) if axis == "x" else ((12, 1), (40.0, 30.0))
+        for values, expected_um in ((np.arange(12) == 5, 7.5), (np.ones(12), 360)):
+            assert fitted(values.reshape(shape), 0.01, block_um).gaussian.shape.sigma_major_um == pytest.approx(
+                expected_um
+            )
+    dot = np.zeros((10, 12))
+    dot[4, 5] = 1
+    for values, block_um, expected_um in (
+        (dot, (30.0, 40.0), 7.5),
+        (dot, (40.0, 30.0), 7.5),
+        (np.ones((10, 12)), (30.0, 30.0), 360),
+        (np.ones((12, 10)), (30.0, 30.0), 360),
+    ):
+        size = fitted(values, 0.01, block_um).gaussian.shape
+        assert np.sqrt(size.sigma_major_um * size.sigma_minor_um) == pytest.approx(expected_um)
+
+
+@pytest.mark.parametrize("angle_deg", [0, 45])
+def test_axes_may_differ_twentyfold(angle_deg):
+    for sigma_um, is_fitted in ((12.2, True), (11.8, False)):
+        known = truth(
+            centre_x_um=300, centre_y_um=300, sigma_major_um=240, sigma_minor_um=sigma_um, angle_deg=angle_deg
+        )
+        fit = fitted(block_means((30, 30), (20.0, 20.0), known), 1e-3, (20.0, 20.0))
+        assert fit.reason == ("" if is_fitted else "fit did not converge")
+
+
+@pytest.mark.parametrize(
+    ("surround", "ratio", "is_found"),
+    [(2.9, 5, True), (3.1, 5, False), (0.6, 1.25, True), (0.6, 1.15, False), (0.6, 5.9, True), (0.6, 6.1, False)],
+)
+def test_a_surround_is_up_to_three_times_the_centre_and_six_times_as_large(surround, ratio, is_found):
+    known = truth(centre_x_um=1500, centre_y_um=1500)
+    for values, block_um, region in (
+        (block_means((60, 60), (50.0, 50.0), known, surround, ratio), (50.0, 50.0), region_at(1500, 1500, 120)),
+        (*bars(120, 50.0, 3000, 130, surround, ratio), region_at(3000, 2000, 120)),
+    ):
+        fit = fit_space(values, np.full(values.shape, 1e-3), block_um, region)
+        if is_found:
+            assert fit.model == "difference_of_gaussians"
+            assert (fit.surround_strength, fit.surround_ratio) == pytest.approx((surround, ratio), rel=1e-3)
+        else:
+            assert (fit.model, fit.difference.converged) == ("gaussian", False)
+            assert np.isnan([fit.surround_strength, fit.surround_ratio]).all()
+
+
+def test_a_surround_is_below_the_centre_and_a_centre_above_nothing():
+    more = block_means((20, 30), (60.0, 60.0), truth(), surround=-0.6)
+    assert fitted(more, 1e-3, (60.0, 60.0)).model == "gaussian"
+    less = fit_space(-more, np.full(more.shape, 0.01), (60.0, 60.0), region_at(830, 640))
+    assert less.reason == "fit did not converge"
+    assert less.gaussian.shape.amplitude >= 0
+
+
+def test_a_centre_without_size_has_no_surround_either():
+    known = truth(centre_x_um=1000, centre_y_um=840, sigma_major_um=30, sigma_minor_um=30)
+    fit = fitted(block_means((24, 30), (70.0, 70.0), known, 0.6, 4.0), 1e-4, (70.0, 70.0))
+    assert (fit.model, fit.smaller_than_block) == ("difference_of_gaussians", True)
+    measured = {name for name in vars(FieldShape()) if np.isfinite(getattr(fit, name))}
+    assert {name.removesuffix("_se") for name in measured} == {"centre_x_um", "centre_y_um", "amplitude"}
 
 
 def test_a_model_with_as_many_parameters_as_blocks_has_one_degree_of_freedom():
@@ -271,8 +386,11 @@ def test_what_does_not_fit_says_why():
     assert fit_space(np.ones((1, 1)), np.ones((1, 1)), block_um, region_at(35, 35)).reason == (
         "a single block has no shape"
     )
-    assert "too few" in fit_space(np.ones((2, 2)), np.ones((2, 2)), block_um, region_at(70, 70)).reason
-    assert "too few" in fit_space(np.full((9, 9), np.nan), np.ones((9, 9)), block_um, region_at(300, 300)).reason
+    for n_known, shape, least in ((3, (1, 5), 4), (4, (5, 1), 4), (6, (3, 4), 7), (7, (3, 4), 7), (0, (9, 9), 7)):
+        known = np.full(shape, np.nan)
+        known.flat[:n_known] = 1
+        reason = fit_space(known, np.ones(shape), block_um, region_at(35, 35, 200)).reason
+        assert (reason == f"{n_known} block(s) are too few to fit a shape") is (n_known < least)
     noise = fit_space(0.05 * rng.normal(size=error.shape), error, block_um, region_at(700, 600))
     assert noise.reason in {"no field stands out of the noise", "fit did not converge"}
     flat = fit_space(np.zeros(error.shape), error, block_um, region_at(700, 600))
@@ -280,8 +398,7 @@ def test_what_does_not_fit_says_why():
     for refused in (noise, flat):
         assert np.isnan(refused.centre_x_um)
         assert refused.model == ""
-    outside = block_means((16, 20), block_um, truth(centre_x_um=-60))
-    assert fitted(outside, 0.01, block_um).reason == "centre outside the screen"
+        assert (refused.cut_by_edge, refused.smaller_than_block) == (False, False)
 
 
 def test_one_block_gives_a_centre_but_no_size():
@@ -320,9 +437,10 @@ def test_simulated_neurons_are_measured_from_their_spikes(first_s):
     assert np.nanstd(z) < 1.8
 
 
-def test_bad_input_is_refused_in_words():
-    with pytest.raises(ContractError, match=r"shape \(3, 4\) and its error \(4, 3\)"):
-        fit_space(np.ones((3, 4)), np.ones((4, 3)), (1.0, 1.0), None)
+@pytest.mark.parametrize(("shape", "of_error"), [((3, 4), (4, 3)), ((4,), (4,)), ((2, 3, 4), (2, 3, 4))])
+def test_bad_input_is_refused_in_words(shape, of_error):
+    with pytest.raises(ContractError, match=re.escape(f"shape {shape} and its error {of_error}")):
+        fit_space(np.ones(shape), np.ones(of_error), (1.0, 1.0), None)
 
 
 @given(
