@@ -372,6 +372,39 @@ def test_a_centre_without_size_has_no_surround_either():
     assert {name.removesuffix("_se") for name in measured} == {"centre_x_um", "centre_y_um", "amplitude"}
 
 
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_bars_that_reach_into_five_scales_take_part_if_they_are_known(axis):
+    values, block_um = bars(30, 10.0, 103, 15, axis=axis)
+    error = np.full(values.shape, 1e-3)
+    for x_um, n_blocks in ((105, 13), (5, 7), (295, 7)):
+        problem = _Problem(values, error, block_um, region_at(x_um, x_um, 12))
+        assert problem.n_blocks == n_blocks
+    values.flat[[5, 7]] = np.nan, np.inf
+    error.flat[[8, 12, 13, 15]] = np.nan, 0, -1, np.inf
+    fit = fit_space(values, error, block_um, region_at(105, 105, 12))
+    assert fit.gaussian.n_blocks == 7
+    assert (fit.centre_x_um if axis == "x" else fit.centre_y_um) == pytest.approx(103)
+    assert fit.sigma_major_um == pytest.approx(15, rel=1e-3)
+
+
+def test_blocks_that_reach_into_five_scales_take_part():
+    ones = np.ones((11, 13))
+    for x_um, y_um, n_blocks in ((55, 77, 9), (5, 77, 6), (125, 77, 6), (55, 7, 6), (55, 147, 6), (125, 147, 4)):
+        assert _Problem(ones, ones, (10.0, 14.0), region_at(x_um, y_um, 2)).n_blocks == n_blocks
+
+
+def test_models_are_averaged_at_three_points_of_gauss_and_legendre():
+    def at(places_um):
+        return np.exp(-((places_um / 80) ** 2) / 2)
+
+    problem = _Problem(np.zeros((1, 9)), np.ones((1, 9)), (40.0, 50.0), region_at(180, 25, 80))
+    centres_um = (np.arange(9) + 0.5) * 40 - 180
+    expected = (
+        5 * at(centres_um - 20 * np.sqrt(0.6)) + 8 * at(centres_um) + 5 * at(centres_um + 20 * np.sqrt(0.6))
+    ) / 18
+    np.testing.assert_allclose(problem.model(np.array([1.0, 0, 0])), expected, rtol=1e-12)
+
+
 def test_a_model_with_as_many_parameters_as_blocks_has_one_degree_of_freedom():
     fit = ModelFit(shape=FieldShape(), chi2=3.0, n_blocks=6, n_parameters=6, converged=True)
     assert fit.chi2_per_dof == 3.0
