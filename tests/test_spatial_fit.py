@@ -372,6 +372,85 @@ def test_a_centre_without_size_has_no_surround_either():
     assert {name.removesuffix("_se") for name in measured} == {"centre_x_um", "centre_y_um", "amplitude"}
 
 
+def test_a_field_lowers_bic_or_is_none():
+    values, region = block_means((20, 30), (60.0, 60.0), truth()), region_at(830, 640, 300)  # all blocks take part
+    for share, is_found in ((0.99, False), (1.01, True)):
+        error = np.sqrt(np.sum(values**2) / (share * 6 * np.log(600)))
+        fit = fit_space(values, np.full(values.shape, error), (60.0, 60.0), region)
+        assert (fit.reason == "") is is_found
+        assert ("stands out" in fit.reason) is not is_found
+        assert fit.gaussian.bic == pytest.approx(6 * np.log(600))
+        assert fit.r_squared_ceiling == pytest.approx(0 if is_found else np.nan, nan_ok=True)
+
+
+def test_a_surround_lowers_bic_or_is_none():
+    values = block_means((20, 30), (60.0, 60.0), truth(), surround=0.2)
+    region = region_at(830, 640, 300)
+    chi2 = fit_space(values, np.ones(values.shape) * 1e-3, (60.0, 60.0), region).gaussian.chi2 * 1e-6
+    for share, model in ((0.99, "gaussian"), (1.01, "difference_of_gaussians")):
+        error = np.sqrt(chi2 / (share * 2 * np.log(600)))
+        assert fit_space(values, np.full(values.shape, error), (60.0, 60.0), region).model == model
+
+
+@pytest.mark.parametrize("surround", [0.0, 0.6])
+def test_what_is_left_is_compared_with_the_errors(surround):
+    rng, known = np.random.default_rng(6), truth()
+    error = rng.uniform(0.02, 0.06, (20, 30))
+    values = block_means((20, 30), (60.0, 60.0), known, surround) + error * rng.normal(size=(20, 30))
+    fit = fit_space(values, error, (60.0, 60.0), region_at(830, 640, 300))
+    found = {name: getattr(fit, name) for name in MEASURES}
+    model = block_means(
+        (20, 30), (60.0, 60.0), found, *([fit.surround_strength, fit.surround_ratio] if surround else [])
+    )
+    chi2, energy = np.sum(((values - fit.amplitude * model) / error) ** 2), np.sum((values / error) ** 2)
+    n_parameters = 8 if surround else 6
+    assert fit.chi2_per_dof == pytest.approx(chi2 / (600 - n_parameters), rel=1e-3)
+    assert fit.r_squared == pytest.approx(1 - chi2 / energy, rel=1e-4)
+    assert fit.r_squared_ceiling == pytest.approx(1 - 600 / energy)
+    chosen = fit.difference if surround else fit.gaussian
+    assert (chosen.n_blocks, chosen.n_parameters) == (600, n_parameters)
+    assert chosen.bic == pytest.approx(chosen.chi2 + n_parameters * np.log(600))
+
+
+def expected_errors(model, parameters, error):
+    """Standard errors of what is fitted to independent values: the inverse of their information."""
+    slopes = []
+    for name, value in parameters.items():
+        step = 1e-5 * value
+        sides = [model(**{**parameters, name: value + sign * step}) for sign in (1, -1)]
+        slopes.append(np.ravel(sides[0] - sides[1]) / (2 * step * error))
+    information = np.array(slopes) @ np.transpose(slopes)
+    return dict(zip(parameters, np.sqrt(np.diag(np.linalg.inv(information))), strict=True))
+
+
+@pytest.mark.parametrize("surround", [{}, {"surround_strength": 0.6, "surround_ratio": 2.0}])
+def test_errors_follow_from_the_slopes_of_the_field(surround):
+    def model(amplitude, surround_strength=0.0, surround_ratio=2.0, **known):
+        return amplitude * block_means((24, 30), (60.0, 50.0), known, surround_strength, surround_ratio)
+
+    known = {"amplitude": 0.4, **truth(), **surround}
+    values = model(**known)
+    fit = fit_space(values, np.full(values.shape, 1e-3), (60.0, 50.0), region_at(830, 640, 300))
+    expected = expected_errors(model, known, 1e-3)
+    for name in known:
+        assert getattr(fit, f"{name}_se") == pytest.approx(expected[name], rel=5e-3), name
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+@pytest.mark.parametrize("surround", [{}, {"surround_strength": 0.6, "surround_ratio": 2.0}])
+def test_errors_of_bars_follow_from_the_slopes_of_the_field(axis, surround):
+    def model(amplitude, surround_strength=0.0, surround_ratio=2.0, **known):
+        return amplitude * bars(60, 50.0, *known.values(), surround_strength, surround_ratio, axis)[0]
+
+    known = {"amplitude": 0.4, f"centre_{axis}_um": 1400.0, "sigma_major_um": 130.0, **surround}
+    values, (_, block_um) = model(**known), bars(1, 50.0, 0, 1, axis=axis)
+    fit = fit_space(values, np.full(values.shape, 1e-3), block_um, region_at(1400, 1400, 600))
+    expected = expected_errors(model, known, 1e-3)
+    for name, value in known.items():
+        assert getattr(fit, name) == pytest.approx(value, rel=1e-3)
+        assert getattr(fit, f"{name}_se") == pytest.approx(expected[name], rel=5e-3), name
+
+
 @pytest.mark.parametrize("axis", ["x", "y"])
 def test_bars_that_reach_into_five_scales_take_part_if_they_are_known(axis):
     values, block_um = bars(30, 10.0, 103, 15, axis=axis)
