@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import expm, expm_frechet
 
 from dj_neuron.errors import ContractError
 from dj_neuron.simulate import KnownNeuron, simulate
@@ -17,7 +18,7 @@ from dj_neuron.strf import (
     separate,
     spike_triggered_average,
 )
-from dj_neuron.strf.shape import FieldShape, ModelFit, ellipse
+from dj_neuron.strf.shape import FieldShape, ModelFit, ellipse, precision, precision_slopes
 from dj_neuron.strf.spatial_fit import _Problem
 
 MEASURES = ("centre_x_um", "centre_y_um", "sigma_major_um", "sigma_minor_um", "angle_deg")
@@ -577,6 +578,21 @@ def test_slopes_of_the_models_are_those_of_small_steps(shape, drawn, is_round, h
     steps = 1e-6 * np.eye(parameters.size)
     expected = [(problem.model(parameters + step) - problem.model(parameters - step)) / 2e-6 for step in steps]
     np.testing.assert_allclose(problem.slopes(parameters), np.transpose(expected), atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "logarithm",
+    [(0.3, 0.4, -0.2), (-0.2, 0, 1.2), (0.1, 2e-3, 1e-3), (0.1, -3e-4, 8e-4), (0.4, 3e-9, 4e-9), (0.5, 0, 0)],
+)
+def test_precision_and_its_slopes_are_of_the_exponential_of_a_matrix(logarithm):
+    parts = np.array([[[1, 0], [0, 1]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]])
+    whole = np.tensordot(logarithm, parts, axes=1)
+    (xx, xy), (_, yy) = expm(-2 * whole)
+    np.testing.assert_allclose(precision(*logarithm), [xx, xy, yy], rtol=1e-12)
+    expected = [expm_frechet(-2 * whole, -2 * part, compute_expm=False) for part in parts]
+    by_part = [[one[0, 0], one[0, 1], one[1, 1]] for one in expected]
+    # the slopes of nearly round fields are a series without its terms from the third power on
+    np.testing.assert_allclose(precision_slopes(*logarithm), by_part, rtol=1e-8, atol=1e-11)
 
 
 def test_the_covariance_of_an_ellipse_has_its_axes():
