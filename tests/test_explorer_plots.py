@@ -315,12 +315,30 @@ def test_refractory_violations_are_intervals_that_are_too_short():
     found = refractory_violations([0, 0.001, 0.003, 0.0049, 1], 0.002)
     assert (found.n_violations, found.n_intervals, found.share) == (2, 4, 0.5)
     assert refractory_violations([1.0]).share is None
+    assert refractory_violations([0, 0.001, 0.003, 0.0049, 1]) == found
     with pytest.raises(AlignmentError, match="0 < bin <= reach"):
         autocorrelogram([0, 1], 0.01, 0.02)
     for bin_s in (0.0, -0.01):
         with pytest.raises(AlignmentError, match="0 < bin <= reach"):
             autocorrelogram([0, 1], 0.01, bin_s)
     assert autocorrelogram([0, 1], 0.01, 0.01)[1].tolist() == [0]
+
+
+def test_unless_told_an_autocorrelogram_has_50_bins_of_a_millisecond():
+    times_s = np.sort(np.random.default_rng(3).uniform(0, 5, 400))
+    for found, told in zip(autocorrelogram(times_s), autocorrelogram(times_s, 0.05, 0.001), strict=True):
+        np.testing.assert_array_equal(found, told)
+
+
+def test_a_lag_reaches_a_border_by_no_more_than_the_rounding_of_its_times():
+    def bin_of(first_s, second_s):
+        return autocorrelogram([first_s, second_s], 0.002, 0.001)[1].argmax()
+
+    assert bin_of(0, 0.001 - 1e-17) == 0
+    rounding_s = np.spacing(4096.0)
+    second_s = 4096 + 0.001  # in whole roundings: a little more than a millisecond
+    assert 0 < second_s - 4096 - 0.001 < rounding_s / 2
+    assert [bin_of(4096, second_s - n * rounding_s) for n in range(4)] == [1, 1, 1, 0]
 
 
 def test_rates_are_counts_over_durations():
