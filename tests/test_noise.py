@@ -4,7 +4,7 @@ from scipy.linalg import toeplitz
 from scipy.stats import binomtest
 
 from dj_neuron.strf import FrameClock, measure_time_course, separate, spike_triggered_average
-from dj_neuron.strf.noise import noise_covariance
+from dj_neuron.strf.noise import noise_covariance, whitening
 
 DELAYS = np.arange(-4, 16) / 60
 COURSE = np.array([0, 0, 0, 0, 0, 0.1, 0.5, 0.9, 1, 0.8, 0.4, 0, -0.2, -0.4, -0.5, -0.4, -0.3, -0.2, -0.1, 0])
@@ -43,6 +43,57 @@ def test_few_blocks_and_uneven_delays_tell_nothing():
     assert (noise_covariance(z, DELAYS, few) == np.eye(20)).all()
     assert (noise_covariance(z, np.r_[DELAYS[:-1], 1.0], REGION) == np.eye(20)).all()
     assert noise_covariance(z[:1], DELAYS[:1], REGION) == pytest.approx(np.array([[0.8]]), abs=0.15)
+
+
+@pytest.mark.parametrize(("n_blocks", "told"), [(99, False), (100, True)])
+def test_a_hundred_blocks_with_a_value_at_some_delay_are_enough(n_blocks, told):
+    z = correlated(np.random.default_rng(6))
+    z[:10, 0, 0] = np.nan
+    z[:, 0, 1:4] = np.nan
+    region = np.arange(480).reshape(20, 24) >= n_blocks + 3
+    assert (noise_covariance(z, DELAYS, region) == np.eye(20)).all() != told
+
+
+@pytest.mark.parametrize(("uneven", "told"), [(0.0005, True), (0.002, False), (-0.002, False)])
+def test_steps_between_delays_may_differ_by_a_thousandth(uneven, told):
+    z, delays = correlated(np.random.default_rng(7))[:4], DELAYS[:4].copy()
+    delays[3] += uneven / 60
+    assert (noise_covariance(z, delays, REGION) == np.eye(4)).all() != told
+
+
+@pytest.mark.parametrize("farthest", [[0.3], []])
+def test_the_covariance_of_a_lag_is_the_mean_over_all_pairs_so_far_apart_or_none(farthest):
+    z = correlated(np.random.default_rng(8))[:4]
+    z[1, 5] = np.nan
+    z[3, :6] = np.inf
+    z[3, 7:] = np.nan
+    z[3, 6, 3:] = np.nan
+    z[0, 6, 1:] = np.nan
+    z[[0, 3], 6, 0] = 0.5, farthest[0] if farthest else np.nan  # the only pair at lag 3
+    products = [[] for _ in range(4)]
+    for y, x in np.argwhere(~REGION):
+        for first in range(4):
+            for second in range(first, 4):
+                product = z[first, y, x] * z[second, y, x]
+                if np.isfinite(product):
+                    products[second - first].append(product)
+    assert len(products[3]) == len(farthest)
+    expected = toeplitz([np.mean(of_lag) if of_lag else 0 for of_lag in products])
+    assert np.linalg.eigvalsh(expected)[0] > 0.06
+    np.testing.assert_allclose(noise_covariance(z, DELAYS[:4], REGION), expected, atol=1e-12)
+
+
+def test_whitening_leaves_out_what_delays_share_and_nothing_else():
+    independent = np.random.default_rng(9).normal(size=(10, 20, 24))
+    covariance = noise_covariance(np.repeat(independent, 2, axis=0), DELAYS, REGION)
+    heights = np.linalg.eigvalsh(covariance)
+    is_floor = np.isclose(heights, heights[0])
+    assert 1 < is_floor.sum() < 10
+    whiten, root = whitening(covariance)
+    assert whiten.shape == root.T.shape == (20 - is_floor.sum(), 20)
+    np.testing.assert_allclose(whiten @ root, np.eye(len(whiten)), atol=1e-12)
+    np.testing.assert_allclose(whiten @ covariance @ whiten.T, np.eye(len(whiten)), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.eigvalsh(covariance - root @ root.T)[-is_floor.sum() :], heights[0])
 
 
 def test_averages_of_bursts_share_the_noise_of_their_spike_counts():
