@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import toeplitz
 from scipy.stats import binomtest
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import find_region, separate
+from dj_neuron.strf.noise import noise_covariance
 from dj_neuron.strf.region import octaves
-from dj_neuron.strf.separability import noise_edge
+from dj_neuron.strf.separability import noise_edge, shrunk
 
 DELAYS = np.arange(-4, 16) / 60
 COURSE = np.array([0, 0, 0, 0, 0, 0.1, 0.5, 0.9, 1, 0.8, 0.4, 0, -0.2, -0.4, -0.5, -0.4, -0.3, -0.2, -0.1, 0])
@@ -219,7 +221,7 @@ def test_errors_that_differ_between_delays_and_blocks_are_weighed():
     assert np.array(z)[:, field() < 0.01].std() == pytest.approx(1, abs=0.03)
 
 
-@pytest.mark.parametrize("shape", [(15, 60), (4, 500)])
+@pytest.mark.parametrize("shape", [(15, 60), (4, 500), (1, 60)])
 def test_the_first_singular_value_of_noise_stays_below_its_edge_in_19_of_20_matrices(shape):
     noise = np.random.default_rng(11).normal(size=(600, *shape))
     n_below = int(np.sum(np.linalg.svd(noise, compute_uv=False)[:, 0] < noise_edge(*shape)))
@@ -229,6 +231,17 @@ def test_the_first_singular_value_of_noise_stays_below_its_edge_in_19_of_20_matr
 def test_the_edge_of_noise_is_johnstones():
     # for 257 by 256 both roots are 16: (16 + 16)^2, and 0.98 deviations of (16 + 16) (1/16 + 1/16)^(1/3) = 16
     assert noise_edge(257, 256) ** 2 == pytest.approx(1024 + 0.98 * 16)
+
+
+@pytest.mark.parametrize(("n_delays", "n_blocks"), [(15, 60), (60, 15), (2, 500), (1, 40)])
+def test_shrinking_undoes_what_noise_adds_to_singular_values_above_its_edge(n_delays, n_blocks):
+    edge = noise_edge(n_delays, n_blocks)
+    alone = edge * np.array([1 + 1e-9, 1.05, 1.5, 10])
+    found = shrunk(alone, n_delays, n_blocks)
+    assert (found > 0).all()
+    np.testing.assert_allclose(np.sqrt((found + n_delays / found) * (found + n_blocks / found)), alone)
+    noise = [0, 1, np.sqrt(n_delays + n_blocks), edge]
+    np.testing.assert_array_equal(shrunk(np.array(noise), n_delays, n_blocks), 0)
 
 
 @pytest.mark.parametrize("sigma_um", 60 * 2 ** np.arange(0.5, 2.1, 0.25))
@@ -242,7 +255,67 @@ def test_a_known_field_is_split_exactly():
     result = separate(product(), np.full((20, 20, 24), 1e-6), DELAYS, field() > 0.05)
     np.testing.assert_allclose(result.time_course, COURSE, atol=1e-6)
     np.testing.assert_allclose(result.spatial_map, 0.3 * field(), atol=1e-6)
-    assert result.separability == pytest.approx(1)
+    assert (result.separability, result.p_inseparable, result.reason) == (1, 1, "")
+
+
+@pytest.mark.parametrize("n_outside", [0, 436])
+def test_errors_are_those_of_generalised_least_squares(n_outside):
+    rng = np.random.default_rng(12)
+    error = 0.01 * rng.uniform(0.5, 2, (20, 1, 1)) * rng.uniform(0.5, 2, (1, 20, 24))
+    region = np.arange(480).reshape(20, 24) >= n_outside
+    noise = np.einsum(
+        "ij,jyx->iyx", np.linalg.cholesky(0.8 * toeplitz(0.6 ** np.arange(20))), rng.normal(size=error.shape)
+    )
+    clean = product(centre_um=(1500, 1150), sigma_um=200)
+    values = np.where(region, clean, error * noise)
+    covariance = noise_covariance(values / error, DELAYS, region)
+    assert (covariance == np.eye(20)).all() == (n_outside == 0)
+    result = separate(values, error, DELAYS, region, n_bootstrap=0)
+    np.testing.assert_allclose(result.time_course, COURSE, atol=1e-12)
+    np.testing.assert_allclose(result.spatial_map[region], (0.3 * field(centre_um=(1500, 1150), sigma_um=200))[region])
+    inverse = np.linalg.inv(covariance[4:, 4:])
+    z = (values / error)[4:, region]
+    assert result.singular_values.shape == (16,)
+    assert np.sum(result.singular_values**2) == pytest.approx(np.einsum("ib,ij,jb", z, inverse, z))
+    assert result.separability == 1
+    onto = COURSE[4:, None, None] / error[4:]
+    information = np.einsum("iyx,ij,jyx->yx", onto, inverse, onto)
+    np.testing.assert_allclose(result.spatial_map_se, 1 / np.sqrt(information))
+    expected = np.einsum("iyx,ij,jyx->yx", onto, inverse, values[4:] / error[4:]) / information
+    np.testing.assert_allclose(result.spatial_map, expected, atol=1e-12)
+    onto = result.spatial_map[region] / error[:, region]
+    np.testing.assert_allclose(result.time_course_se, np.sqrt(np.diag(covariance) / np.sum(onto**2, axis=1)))
+    deviation = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(result.noise_correlation, covariance / np.outer(deviation, deviation))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(np.nan, 1), (np.inf, 1), (-np.inf, 1), (1, np.nan), (1, np.inf), (1, 0), (1, -1)],
+)
+def test_a_block_without_a_value_at_one_delay_has_none_on_the_map_or_its_delay_none_in_the_course(value, error, causal):
+    values, errors = product(shape=(5, 6), centre_um=(200.0, 150.0)), np.full((20, 5, 6), 1e-6)
+    where = (7 if causal else 2, 2, 3)
+    values[where], errors[where] = value, error
+    region = np.ones((5, 6), bool)
+    result = separate(values, errors, DELAYS, region, n_bootstrap=0)
+    expected_map, expected_course = 0.3 * field(shape=(5, 6), centre_um=(200.0, 150.0)), COURSE.copy()
+    if causal:
+        expected_map[2, 3] = np.nan
+    else:
+        expected_course[2] = np.nan
+    for found in (result.spatial_map, np.where(np.isfinite(result.spatial_map_se), result.spatial_map, np.nan)):
+        np.testing.assert_allclose(found, expected_map, atol=1e-12)
+    for found in (result.time_course, np.where(np.isfinite(result.time_course_se), result.time_course, np.nan)):
+        np.testing.assert_allclose(found, expected_course, atol=1e-12)
+
+
+def test_a_course_is_1_where_it_is_largest_before_the_spike():
+    values = product()
+    values[1] = -2 * values[8]
+    result = separate(values, np.full(values.shape, 1e-6), DELAYS, field() > 0.05, n_bootstrap=0)
+    np.testing.assert_allclose(result.time_course, COURSE - 2 * (np.arange(20) == 1), atol=1e-6)
 
 
 def two_components(second):
@@ -260,6 +333,26 @@ def test_separability_is_what_it_is_without_noise():
     found = [separate(*noisy(clean, rng), DELAYS, region, n_bootstrap=0).separability for _ in range(60)]
     assert expected < 0.9
     assert np.mean(found) == pytest.approx(expected, abs=0.01)
+
+
+def test_separability_is_the_share_of_the_first_component_both_less_what_noise_adds():
+    region = field(sigma_um=150) > 0.1
+    values, error = noisy(two_components(1), np.random.default_rng(7))
+    for n_bootstrap in (0, 5):
+        result = separate(values, error, DELAYS, region, n_bootstrap=n_bootstrap)
+        signal = shrunk(result.singular_values[:1], 16, region.sum())[0]
+        energy = np.sum(result.singular_values**2) - 16 * region.sum()
+        assert result.separability == pytest.approx(signal**2 / energy)
+        assert result.separability < 0.9
+
+
+def test_what_is_left_must_be_more_than_the_noise_should_be():
+    region = np.ones((3, 3), bool)
+    for excess, separability in ((0.5, 1), (-0.5, np.nan)):
+        values = np.full((20, 3, 3), np.sqrt(1 + excess / (16 * 9)))
+        result = separate(values, np.ones(values.shape), DELAYS, region, n_bootstrap=0)
+        assert result.separability == pytest.approx(separability, nan_ok=True)
+        assert ("smaller than the noise should be" in result.reason) == (excess < 0)
 
 
 def test_p_is_uniform_for_separable_fields_and_small_for_others():
@@ -311,7 +404,17 @@ def test_what_cannot_be_separated_says_why(values, delays, words):
 
 def test_bad_input_is_refused_in_words():
     values = np.ones((20, 3, 4))
-    with pytest.raises(ContractError, match="do not agree, expected"):
-        separate(values, values[0], DELAYS, np.ones((3, 4), bool))
-    with pytest.raises(ContractError, match=r"the region has shape \(4, 3\), expected \(3, 4\)"):
-        separate(values, values, DELAYS, np.ones((4, 3), bool))
+    for wrong in (
+        (values, values[0], DELAYS),
+        (values, values[:, :2], DELAYS),
+        (values[:, :2], values, DELAYS),
+        (values, values, DELAYS[1:]),
+        (values[1:], values[1:], DELAYS),
+        (values[..., 0], values[..., 0], DELAYS),
+        (values[..., None], values[..., None], DELAYS),
+    ):
+        with pytest.raises(ContractError, match="do not agree, expected"):
+            separate(*wrong, np.ones(wrong[0].shape[1:], bool))
+    for shape in ((4, 3), (2, 4), (3, 5)):
+        with pytest.raises(ContractError, match=rf"the region has shape \({shape[0]}, {shape[1]}\), expected \(3, 4\)"):
+            separate(values, values, DELAYS, np.ones(shape, bool))
