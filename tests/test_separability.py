@@ -210,15 +210,22 @@ def test_map_and_course_are_right_within_their_errors():
     assert np.abs(np.mean(z_map, axis=0)).max() < 0.7
 
 
-def test_errors_that_differ_between_delays_and_blocks_are_weighed():
+@pytest.mark.parametrize("is_product", [True, False])
+def test_errors_that_differ_between_delays_and_blocks_are_weighed(is_product):
     rng = np.random.default_rng(6)
-    error = 0.02 * rng.uniform(0.5, 2, (20, 1, 1)) * rng.uniform(0.5, 2, (1, 20, 24))
-    z = []
+    if is_product:
+        error = 0.02 * rng.uniform(0.5, 2, (20, 1, 1)) * rng.uniform(0.5, 2, (1, 20, 24))
+    else:
+        error = 0.02 * np.exp(rng.normal(size=(20, 20, 24)))
+    region, z = field() > 0.05, []
     for _ in range(40):
         values = product() + rng.normal(size=error.shape) * error
-        result = separate(values, error, DELAYS, field() > 0.05, n_bootstrap=0)
+        result = separate(values, error, DELAYS, region, n_bootstrap=0)
         z.append((result.spatial_map - 0.3 * field()) / result.spatial_map_se)
     assert np.array(z)[:, field() < 0.01].std() == pytest.approx(1, abs=0.03)
+    variance = np.diag(noise_covariance(values / error, DELAYS, region))
+    information = np.sum((result.spatial_map[region] / error[:, region]) ** 2, axis=1)
+    np.testing.assert_allclose(result.time_course_se, np.sqrt(variance / information))
 
 
 @pytest.mark.parametrize("shape", [(15, 60), (4, 500), (1, 60)])
@@ -262,6 +269,7 @@ def test_a_known_field_is_split_exactly():
 def test_errors_are_those_of_generalised_least_squares(n_outside):
     rng = np.random.default_rng(12)
     error = 0.01 * rng.uniform(0.5, 2, (20, 1, 1)) * rng.uniform(0.5, 2, (1, 20, 24))
+    error[:, 0, 0] *= 1e4  # nearly nothing is known of one block
     region = np.arange(480).reshape(20, 24) >= n_outside
     noise = np.einsum(
         "ij,jyx->iyx", np.linalg.cholesky(0.8 * toeplitz(0.6 ** np.arange(20))), rng.normal(size=error.shape)
