@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.linalg import toeplitz
 
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import measure_time_course
 from dj_neuron.strf.time_course import _measure, _parabolas
 
 MEASURES = ("time_to_peak_s", "zero_crossing_s", "biphasic_index", "duration_s")
+TEN_S = np.arange(10) / 60
 FINE_S = np.linspace(0, 0.6, 60_001)
 
 
@@ -185,10 +187,19 @@ def test_the_top_of_a_lobe_with_a_dip_is_its_highest_point_and_not_the_dip():
     assert found.duration_s == pytest.approx((8.47 - 4.51) / 60, rel=0.01)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_lobe_that_falls_evenly_peaks_at_its_highest_point_and_not_beyond_all_of_them(late):
+    values = np.array([0, 0.3, 0.97, 1, 0.93, 0.86, 0.79, 0.72, 0.3, 0])
+    highest = 3
+    if late:
+        values, highest = values[::-1], 6
+    assert measured(values, 1e-4, TEN_S).time_to_peak_s == TEN_S[highest]
+
+
 def test_a_monophasic_course_has_no_zero_crossing():
     at_s = delays(60)
     found = measured(course(at_s, rebound=0) + 0.02 * np.random.default_rng(2).normal(size=at_s.size), 0.02, at_s)
-    assert found.reason.startswith("monophasic: no second lobe above 0.2")
+    assert found.reason == "monophasic: no second lobe above 0.20 of the main one"
     assert np.isnan([found.zero_crossing_s, found.zero_crossing_s_se, found.biphasic_index]).all()
     assert found.time_to_peak_s == pytest.approx(0.08, abs=5e-3)
     assert found.duration_s_se > 0
@@ -197,17 +208,118 @@ def test_a_monophasic_course_has_no_zero_crossing():
 @pytest.mark.parametrize(
     ("last_s", "words", "missing"),
     [
-        (0.055, "highest at its last delay", MEASURES),
-        (0.1, "the main lobe reaches beyond the delays", ("duration_s", "zero_crossing_s", "biphasic_index")),
+        (0.055, "the course is highest at its last delay", MEASURES),
+        (
+            0.1,
+            "the main lobe reaches beyond the delays; monophasic: no second lobe above 0.20 of the main one",
+            ("duration_s", "zero_crossing_s", "biphasic_index"),
+        ),
         (0.17, "the second lobe reaches beyond the delays", ("biphasic_index",)),
     ],
 )
 def test_courses_cut_short_say_so(last_s, words, missing):
     at_s = delays(60)[delays(60) < last_s]
     found = measured(course(at_s), 1e-3, at_s)
-    assert words in found.reason
+    assert found.reason == words
     for name in MEASURES:
-        assert np.isnan(getattr(found, name)) == (name in missing), name
+        assert np.isnan(getattr(found, name)) == np.isnan(getattr(found, f"{name}_se")) == (name in missing), name
+
+
+def test_a_lobe_that_was_high_at_the_spike_already_has_no_width():
+    found = measured(np.array([0.7, 1, 0.6, 0.3, -0.3, -0.5, -0.3, 0]), 1e-3, np.arange(8) / 60)
+    assert found.reason == "the main lobe reaches beyond the delays"
+    assert np.isnan([found.duration_s, found.duration_s_se]).all()
+    assert np.isfinite([found.zero_crossing_s_se, found.biphasic_index_se]).all()
+
+
+@pytest.mark.parametrize(("height", "polarity"), [(3.28, None), (3.3, 1), (-3.28, None), (-3.3, -1)])
+def test_a_peak_must_be_higher_than_noise_is_at_any_delay_in_99_of_100_courses(height, polarity):
+    # at each of 10 delays noise is beyond 3.29 standard errors once in 1000 times
+    values = height * np.array([0, 0, 0, 0.5, 1, 0.5, 0, 0, 0, 0])
+    assert measured(values, 1.0, TEN_S).polarity == polarity
+    before = np.r_[[9.0, np.nan, 9.0], values]
+    assert measured(before, 1.0, np.r_[-0.3, -0.2, -0.1, TEN_S]).polarity == polarity
+
+
+@pytest.mark.parametrize(
+    ("height", "error", "share"),
+    [(1, [0.001] * 10, 0.2), (1, [0.1] * 10, 0.33), (0.5, [0.1] * 10, 0.66), (1, [0.1] * 6 + [0.2] + [0.1] * 3, 0.66)],
+)
+def test_a_second_lobe_must_be_higher_than_noise_and_a_fifth_of_the_main_one(height, error, share):
+    lobe = np.array([0.5, 1, 0.5, 0])
+    low, high = (
+        measure_time_course(height * np.r_[0, lobe, -depth * lobe, 0], error, TEN_S)
+        for depth in (share - 0.015, share + 0.005)
+    )
+    assert low.reason == f"monophasic: no second lobe above {share:.2f} of the main one"
+    assert np.isnan([low.zero_crossing_s, low.biphasic_index]).all()
+    assert np.isnan([low.zero_crossing_s_se, low.biphasic_index_se]).all()
+    assert (high.reason, high.biphasic_index) == ("", pytest.approx(share + 0.005))
+    assert low.time_to_peak_s == high.time_to_peak_s == pytest.approx(2 / 60)
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_errors_are_those_of_small_noise_by_the_slopes_of_the_measures(correlated):
+    rng, at_s = np.random.default_rng(5), delays(60)[4:]
+    error = 1e-4 * rng.uniform(0.2, 2, at_s.size)
+    correlation = np.corrcoef(rng.normal(size=(at_s.size, 40))) if correlated else None
+
+    def of(values, **options):
+        found = measure_time_course(values, error, at_s, noise_correlation=correlation, **options)
+        return found, np.array([getattr(found, name) for name in MEASURES])
+
+    found, values = of(course(at_s), n_bootstrap=5000)
+    moved = np.array([of(course(at_s) + one)[1] for one in np.diag(error)]) - values
+    independent = np.eye(at_s.size) if correlation is None else correlation
+    expected = np.sqrt(np.einsum("im,ij,jm->m", moved, independent, moved))
+    np.testing.assert_allclose([getattr(found, f"{name}_se") for name in MEASURES], expected, rtol=0.05)
+
+
+def test_noise_that_scales_the_course_changes_no_measure():
+    values = np.array([0.1, 0.4, 1, 0.4, -0.2, -0.5, -0.2, -0.1])
+    shared = np.full((8, 8), 1 - 1e-12) + 1e-12 * np.eye(8)
+    found = measure_time_course(
+        values,
+        0.05 * np.abs(values),
+        np.arange(8) / 60,
+        noise_correlation=shared * np.outer(np.sign(values), np.sign(values)),
+    )
+    errors = [getattr(found, f"{name}_se") for name in MEASURES]
+    assert 0 <= min(errors) <= max(errors) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(np.nan, 1), (np.inf, 1), (-np.inf, 1), (1, np.nan), (1, np.inf), (1, 0), (1, -1)]
+)
+def test_delays_without_a_value_or_before_the_spike_are_as_if_they_were_not_there(value, error):
+    at_s = np.arange(-4, 31) / 60
+    values, errors = course(at_s), np.full(at_s.size, 0.02)
+    values[[2, 13]], errors[[2, 13]] = value, error
+    correlation = toeplitz(0.7 ** np.arange(at_s.size))
+    correlation[13], correlation[:, 13] = 0, 0
+    correlation[13, 13] = 1
+    there = np.delete(np.arange(at_s.size), [0, 1, 2, 3, 13])
+    found = measure_time_course(values, errors, at_s, noise_correlation=correlation)
+    assert found.reason == ""
+    assert found == measure_time_course(
+        values[there], errors[there], at_s[there], noise_correlation=correlation[np.ix_(there, there)]
+    )
+
+
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_noisy_courses_of_the_other_polarity_tell_nothing_of_the_errors(polarity):
+    values = polarity * np.array([0, 1.2, 3.4, 1.2, -2, -8, -10, -8, -2, 0])
+    found = measured(values, 1.0, TEN_S)  # the first lobe is hardly significant: with more noise every other time
+    assert found.polarity == polarity
+    assert 0 < found.time_to_peak_s_se < 0.5 / 60
+
+
+def test_errors_need_ten_noisy_courses():
+    at_s = delays(60)
+    few, enough = (measured(course(at_s), 1e-3, at_s, n_bootstrap=n) for n in (9, 10))
+    assert np.isnan([getattr(few, f"{name}_se") for name in MEASURES]).all()
+    assert np.isfinite([getattr(enough, f"{name}_se") for name in MEASURES]).all()
+    assert measured(course(at_s), 1e-3, at_s) == measured(course(at_s), 1e-3, at_s, n_bootstrap=100, seed=0)
 
 
 def test_a_peak_at_the_spike_itself_is_no_time_to_peak():
@@ -229,6 +341,9 @@ def test_too_few_delays_say_so():
         found = measured(np.ones(len(at_s)), 0.1, np.array(at_s))
         assert found.reason == "1 delay(s) of 0 s and more have a value, expected at least 3"
     assert measured(np.full(delays(60).size, np.nan), 0.1, delays(60)).polarity is None
+    assert measured(np.ones(2), 0.1, np.array([0, 0.1])).reason.startswith("2 delay(s) of 0 s")
+    found = measured(np.array([0, 1, 0]), 0.1, np.array([0, 0.1, 0.2]))
+    assert (found.time_to_peak_s, found.duration_s) == pytest.approx((0.1, 0.1))
 
 
 def test_the_same_seed_gives_the_same_errors():
@@ -238,9 +353,17 @@ def test_the_same_seed_gives_the_same_errors():
 
 
 def test_bad_input_is_refused_in_words():
-    with pytest.raises(ContractError, match="do not agree"):
-        measure_time_course([1, 2, 3], [1, 2], [0, 1, 2])
-    with pytest.raises(ContractError, match=r"delays \(2,\) do not agree"):
-        measure_time_course([1, 2, 3], [1, 2, 3], [0, 1])
-    with pytest.raises(ContractError, match="not ascending"):
-        measure_time_course([1, 2, 3], [1, 1, 1], [2, 1, 0])
+    three, four = np.arange(3.0), np.arange(4.0)
+    for wrong in (
+        (three, four, three),
+        (four, three, four),
+        (three, three, four),
+        (four, four, three),
+        (1.0, 1.0, 1.0),
+        (three[:, None], three[:, None], three[:, None]),
+    ):
+        with pytest.raises(ContractError, match=r"course \(.*do not agree, expected \(n_delays,\)"):
+            measure_time_course(*wrong)
+    for at_s in ([2, 1, 0], [0, 1, 1], [0, 0, 1], [0, 2, 1]):
+        with pytest.raises(ContractError, match="not ascending"):
+            measure_time_course([1, 2, 3], [1, 1, 1], at_s)

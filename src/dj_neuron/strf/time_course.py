@@ -178,18 +178,18 @@ class _Measured:
 
 
 def _measure(courses: Floats, noise_reach: Floats, delays_s: Floats) -> _Measured:
-    """Measure courses ``(n_courses, n_delays)``, all at once; lobes within `noise_reach` do not count."""
+    """Measure courses ``(n_courses, n_delays)``, all at once; lobes within `noise_reach`, above 0, do not count."""
     n, size = courses.shape
     each, places = np.arange(n), np.arange(size)
     least = np.maximum(noise_reach, _MIN_LOBE_SHARE * np.abs(courses).max(axis=1, keepdims=True))
     signs = np.sign(courses)
     # lobes: stretches of one sign, numbered from the spike on
     lobes = np.cumsum(np.diff(signs, axis=1, prepend=signs[:, :1]) != 0, axis=1)
-    high = (np.abs(courses) >= least) & (signs != 0)
+    high = np.abs(courses) >= least
     first = high.argmax(axis=1)
     known = high[each, first]
     polarity = np.where(known, signs[each, first], 0.0)
-    upright = np.where(known, polarity, 1.0)[:, None] * courses  # the main lobe is upright from here on
+    upright = polarity[:, None] * courses  # the main lobe is upright from here on
     main = lobes == lobes[each, first][:, None]
     peak = np.where(main, upright, -np.inf).argmax(axis=1)
     known &= (peak > 0) & (peak < size - 1)
@@ -210,7 +210,7 @@ def _measure(courses: Floats, noise_reach: Floats, delays_s: Floats) -> _Measure
     is_wide = (before >= 0) & (after < size) & (half[np.arange(len(peak)), peak] >= 0)
     found.duration_s[known] = np.where(is_wide, falls_s - rises_s, np.nan)
 
-    opposite = counts & (upright < 0) & (places > peak[:, None])
+    opposite = counts & (upright < 0)  # no lobe before the main one counts
     second = np.where(opposite.any(axis=1), np.where(opposite, upright, np.inf).argmin(axis=1), -1)
     found.second[known] = second
     downwards = (upright[:, :-1] > 0) & (upright[:, 1:] <= 0)
@@ -243,12 +243,12 @@ def _reason(found: _Measured, n_delays: int) -> str:
 def _vertices(courses: Floats, delays_s: Floats, peaks: Integers) -> tuple[Floats, Floats]:
     """Place and height of the parabola through the top of the lobe around one point of each course."""
     each, places = np.arange(len(courses)), np.arange(courses.shape[1])
-    at_s, top, peaks = delays_s[peaks], courses[each, peaks], peaks[:, None]
+    at_s, top = delays_s[peaks], courses[each, peaks]
+    unit_s, peaks = delays_s[peaks + 1] - at_s, peaks[:, None]
     low = courses < _TOP_SHARE * top[:, None]
     first = np.where(low & (places < peaks), places, -1).max(axis=1, keepdims=True) + 1
     last = np.where(low & (places > peaks), places, places.size).min(axis=1, keepdims=True) - 1
     used = (places >= np.minimum(first, peaks - 1)) & (places <= np.maximum(last, peaks + 1))
-    unit_s = delays_s[peaks[:, 0] + 1] - at_s
     x = (delays_s - at_s[:, None]) / unit_s[:, None]
     a, b, c = _parabolas(x, courses, used)
     with np.errstate(divide="ignore", invalid="ignore"):
