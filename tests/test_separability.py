@@ -395,7 +395,7 @@ def test_missing_delays_and_blocks_are_passed_over():
 @pytest.mark.parametrize(
     ("values", "delays", "words"),
     [
-        (np.full((20, 3, 3), np.nan), DELAYS, "no finite value in the region"),
+        (np.full((20, 3, 4), np.nan), DELAYS, "no finite value in the region"),
         (np.ones((4, 3, 3)), DELAYS[:4], "no finite value in the region"),
         (np.ones((1, 3, 3)), [0.05], "1 delay(s) by 9 block(s) are always separable"),
         (np.ones((16, 1, 1)), DELAYS[4:], "16 delay(s) by 1 block(s) are always separable"),
@@ -406,8 +406,15 @@ def test_missing_delays_and_blocks_are_passed_over():
 )
 def test_what_cannot_be_separated_says_why(values, delays, words):
     result = separate(values, np.ones(values.shape), delays, np.ones(values.shape[1:], bool))
-    assert np.isnan(result.separability)
+    assert np.isnan([result.separability, result.p_inseparable]).all()
     assert words in result.reason
+    assert result.time_course.shape == result.time_course_se.shape == values.shape[:1]
+    assert result.spatial_map.shape == result.spatial_map_se.shape == values.shape[1:]
+    assert result.noise_correlation.shape == 2 * values.shape[:1]
+    if words == "no finite value in the region":
+        assert np.isnan(result.time_course).all()
+        assert np.isnan(result.spatial_map).all()
+        assert result.singular_values.size == 0
 
 
 def test_bad_input_is_refused_in_words():
