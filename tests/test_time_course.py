@@ -241,6 +241,14 @@ def test_a_peak_must_be_higher_than_noise_is_at_any_delay_in_99_of_100_courses(h
     assert measured(before, 1.0, np.r_[-0.3, -0.2, -0.1, TEN_S]).polarity == polarity
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_what_may_be_noise_is_passed_over_even_if_it_is_higher(sign):
+    values = np.array([0, sign * 0.5, 0, 0.15, 0.3, 0.15, -0.1, -0.2, -0.1, 0])
+    found = measure_time_course(values, [0.01, 0.2, *[0.01] * 8], TEN_S)
+    assert (found.polarity, found.reason) == (1, "")
+    assert (found.time_to_peak_s, found.biphasic_index) == pytest.approx((4 / 60, 2 / 3))
+
+
 @pytest.mark.parametrize(
     ("height", "error", "share"),
     [(1, [0.001] * 10, 0.2), (1, [0.1] * 10, 0.33), (0.5, [0.1] * 10, 0.66), (1, [0.1] * 6 + [0.2] + [0.1] * 3, 0.66)],
