@@ -6,8 +6,9 @@ from scipy.optimize import minimize, minimize_scalar
 
 from dj_neuron import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError, ContractError
-from dj_neuron.strf import FrameClock, fit_nonlinearity, noise_ceiling, predict_held_out
-from dj_neuron.strf.model import _folds, block_values
+from dj_neuron.strf import FrameClock, fit_nonlinearity, noise_ceiling, predict_held_out, spike_triggered_average
+from dj_neuron.strf.model import _folds, block_values, frames_per_bin
+from dj_neuron.strf.scores import binned
 
 RATE_HZ = 60.0
 BLOCK_UM = (50.0, 50.0)
@@ -169,7 +170,7 @@ def test_other_showings_of_tested_images_are_not_trained_on():
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_block_values_are_those_of_the_frames(n_x, seed):
     rng = np.random.default_rng(seed)
-    frames = rng.choice([-1, 1], (6, 3, n_x))
+    frames = rng.choice([-0.5, 1.25], (6, 3, n_x))
     blocks = rng.permutation(3 * n_x)[: rng.integers(1, 3 * n_x + 1)]
     expected = frames.reshape(6, -1)[:, blocks]
     np.testing.assert_array_equal(block_values(Movie.from_frames(frames), blocks), expected)
@@ -211,6 +212,31 @@ def test_the_fit_of_the_curve_goes_on_to_its_end(offset):
         elsewhere = [min(max(curve.offset + step, -12), 12) for step in (-3, -0.3, -0.03, 0.03, 0.3, 3)]
         assert cost(curve.slope, curve.offset) <= min(map(least, elsewhere)) + 1e-12
         assert curve.rate_at(means).mean() == pytest.approx(spikes.sum() / (drive.size * 0.02))
+        rounded = fit_nonlinearity(drive * (1 + 1e-13 * rng.normal(size=3000)), counts, np.full(drive.size, 0.02))
+        assert (rounded.slope, rounded.offset) == pytest.approx((curve.slope, curve.offset), abs=1e-9)
+
+
+def test_curves_without_an_end_stay_within_limits():
+    drive = np.linspace(-2, 2, 400)
+    for sign in (1, -1):
+        step = fit_nonlinearity(sign * drive, (drive > -0.5).astype(float), np.full(400, 0.02))
+        assert step.slope == pytest.approx(sign * 10)
+        assert 11 < step.offset < 12
+    line = fit_nonlinearity(drive, 3 + drive, np.full(400, 0.02))
+    assert (line.slope, line.offset) == pytest.approx((4, 12), rel=1e-3)
+    exponential = fit_nonlinearity(drive, np.exp(1.5 * drive), np.full(400, 0.02))
+    assert (exponential.slope, exponential.offset) == pytest.approx((1.5, -12), rel=1e-3)
+
+
+def test_the_histogram_has_groups_of_frames_in_the_order_of_their_drive():
+    drive, counts = np.array([3.0, 1, 1, 2, 5, 4, 1]), np.array([4.0, 0, 0, 1, 2, 3, 5])
+    durations_s = np.array([0.5, 0.1, 0.2, 0.3, 0.1, 0.3, 0.4])
+    found = fit_nonlinearity(drive, counts, durations_s, n_bins=3)
+    np.testing.assert_allclose(found.drive, [1, 1.5, 4])
+    np.testing.assert_allclose(found.rate_hz, [0, 6 / 0.7, 9 / 0.9])
+    np.testing.assert_allclose(found.rate_hz_se, [1 / 0.3, np.sqrt(6) / 0.7, 3 / 0.9])
+    each = fit_nonlinearity(drive, counts, durations_s)  # fewer frames than bins
+    np.testing.assert_array_equal(each.drive, np.sort(drive))
 
 
 def test_the_noise_ceiling_is_what_the_truth_reaches():
@@ -222,6 +248,21 @@ def test_the_noise_ceiling_is_what_the_truth_reaches():
     assert noise_ceiling(rng.poisson(2.0, (20, 3000))) == pytest.approx(0, abs=0.12)
     assert np.isnan(noise_ceiling(trials[:1]))
     assert np.isnan(noise_ceiling(np.zeros((3, 50))))
+
+
+def test_the_noise_ceiling_is_the_root_of_signal_over_total_power():
+    assert noise_ceiling([[0, 4], [0, 4], [0, 1]]) == pytest.approx(np.sqrt(4 / 5.5))
+    assert noise_ceiling([[1, 2, 4]] * 2) == pytest.approx(1)
+    assert noise_ceiling([[0, 4], [4, 0]]) == 0
+    assert np.isnan([noise_ceiling(counts) for counts in ([[1, 2, 4]], [[1], [2]], [[1, 1], [1, 1]])]).all()
+
+
+def test_bins_are_sums_of_whole_widths():
+    values = np.arange(14.0).reshape(2, 7)
+    np.testing.assert_array_equal(binned(values, 3), [[3, 12], [24, 33]])
+    assert binned(values, 8).shape == (2, 0)
+    clock = FrameClock.regular(50.0, 10, 0)
+    assert [frames_per_bin(clock, bin_s) for bin_s in (0, 0.008, 0.029, 0.031, 0.2)] == [1, 1, 1, 2, 10]
 
 
 def test_a_repeated_movie_has_a_ceiling_and_stays_below_it():
@@ -277,6 +318,107 @@ def test_silent_neurons_say_so():
     silent, few = predict_held_out(frames, clock, [[], np.linspace(2, 15, 10)], DELAYS, BLOCK_UM)
     assert silent.reason == few.reason == "too few spikes in the training time"
     assert np.isnan([silent.test_correlation, silent.bits_per_spike, silent.noise_ceiling]).all()
+    (silent,) = predict_held_out(frames, clock, [[]], DELAYS, BLOCK_UM, min_spikes=0)
+    assert silent.reason == "too few spikes in the training time"
+
+
+def flicker(n_frames=400):
+    """One block of graded contrast, frames of unequal length with a gap, and two neurons that answer its last frames.
+
+    The second fires only where the block is bright.
+    """
+    rng = np.random.default_rng(11)
+    frames = 3 + 2 * rng.normal(size=(n_frames, 1, 1))
+    starts_s = np.cumsum(rng.uniform(0.01, 0.03, n_frames))
+    starts_s[200:] += 1
+    clock = FrameClock.from_starts(starts_s, starts_s[-1] + 0.02, gaps_s=[(starts_s[200] - 0.99, starts_s[200])])
+    drive = np.convolve(frames[:, 0, 0] - 3, [0.6, 1, -0.4])[:n_frames] / 2
+    rates_hz = np.array([30 * np.logaddexp(0, drive), np.where(drive > 1.3, 80.0, 0)])
+    counts = rng.poisson(rates_hz * (clock.ends_s - clock.starts_s))
+    trains = [np.repeat((clock.starts_s + clock.ends_s) / 2, own) for own in counts]
+    return frames, clock, trains, counts
+
+
+def test_of_one_block_every_number_follows_from_its_average():
+    frames, clock, trains, observed = flicker()
+    delays = np.array([0, 0.018, 0.04])
+    lengths_s, middles_s = clock.ends_s - clock.starts_s, (clock.starts_s + clock.ends_s) / 2
+    seen = np.array([clock.frames_at(middles_s, delay_s) for delay_s in delays])
+    complete = (seen >= 0).all(axis=0)
+    n_near = int(np.ceil(0.04 * clock.frame_rate_hz)) + 1
+    found = predict_held_out(frames, clock, trains, [-0.02, *delays], BLOCK_UM, n_folds=3, bin_s=0.06)
+    width = frames_per_bin(clock, 0.06)
+    assert width == 3
+    for train, counts, result in zip(trains, observed, found, strict=True):
+        drive, by_rate, predicted = np.full((3, 400), np.nan)
+        of_folds, bins = [], []
+        for part in np.array_split(np.arange(400), 3):
+            far = np.abs(np.arange(400)[:, None] - part).min(axis=1) > n_near
+            sta = spike_triggered_average(frames, clock, [train[np.isin(train, middles_s[far])]], delays)
+            of_all = sta.values[0, :, 0, 0] @ (frames[:, 0, 0] - frames.mean())[seen]
+            trained, tested = far & complete, part[complete[part]]
+            of_all = (of_all - of_all[trained].mean()) / of_all[trained].std()
+            drive[tested] = of_all[tested]
+            rate_hz = counts[trained].sum() / lengths_s[trained].sum()
+            curve = fit_nonlinearity(of_all[trained], counts[trained], lengths_s[trained])
+            by_rate[tested] = rate_hz * lengths_s[tested]
+            predicted[tested] = np.maximum(curve.rate_at(of_all[tested]) * lengths_s[tested], 1e-3 * by_rate[tested])
+            some = binned(np.array([predicted, counts])[:, part], width)
+            bins.append(some[:, np.isfinite(some[0])])
+            of_folds.append(np.corrcoef(*bins[-1])[0, 1])
+        np.testing.assert_array_equal(result.observed, counts)
+        np.testing.assert_allclose(result.drive, drive, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(result.predicted, predicted, rtol=1e-4, atol=1e-12)
+        assert result.n_bins == sum(some.shape[1] for some in bins)
+        assert result.test_correlation == pytest.approx(np.corrcoef(*np.concatenate(bins, axis=1))[0, 1])
+        assert result.test_correlation_se == pytest.approx(np.std(of_folds, ddof=1) / np.sqrt(3))
+        gain = counts[complete] * np.log(predicted[complete] / by_rate[complete])
+        gain -= predicted[complete] - by_rate[complete]
+        assert result.bits_per_spike == pytest.approx(gain.sum() / counts[complete].sum() / np.log(2))
+        curve = fit_nonlinearity(drive[complete], counts[complete], lengths_s[complete])
+        assert result.nonlinearity.slope == pytest.approx(curve.slope, rel=1e-3)
+    assert (predicted == 1e-3 * by_rate).any()
+
+
+def test_what_scales_each_block_changes_nothing():
+    rng = np.random.default_rng(13)
+    frames = rng.normal(size=(2000, 6, 7))
+    drive = np.convolve(frames[:, 2, 3] + 0.7 * frames[:, 2, 4], [0.5, 1, -0.5])[:2000]
+    train = spikes(rng.poisson(np.exp(drive - 1)))
+    clock, delays = FrameClock.regular(RATE_HZ, 2000, 1.0), np.arange(4) / RATE_HZ
+    scaled = frames * rng.uniform(0.2, 5, (6, 7)) + rng.uniform(-9, 9, (6, 7))
+    one, other = (predict_held_out(movie, clock, [train], delays, BLOCK_UM)[0] for movie in (frames, scaled))
+    np.testing.assert_allclose(other.drive, one.drive, atol=1e-3)
+    np.testing.assert_allclose(other.predicted, one.predicted, rtol=1e-3)
+
+
+def test_min_spikes_teach_something_and_one_fewer_nothing():
+    frames, clock, _, _ = flicker()
+    middles_s = (clock.starts_s + clock.ends_s) / 2
+    train = np.sort(np.concatenate([middles_s[50:69], middles_s[300:320]]))
+    (found,) = predict_held_out(frames, clock, [train], [0], BLOCK_UM, n_folds=2)
+    assert np.isfinite(found.predicted).tolist() == [True] * 200 + [False] * 200
+
+
+def test_a_neuron_that_fires_only_where_it_is_trained_says_so():
+    frames, clock, (train, _), _ = flicker()
+    (found,) = predict_held_out(frames, clock, [train[train > clock.starts_s[200]]], [0, 0.018], BLOCK_UM, n_folds=2)
+    assert np.isfinite(found.drive[10:200]).all()
+    assert found.reason == "no spike in the tested time"
+    assert np.isnan([found.test_correlation, found.bits_per_spike]).all()
+
+
+def test_folds_in_which_the_rate_alone_is_predicted_have_no_correlation():
+    frames, clock = stimulus(1200)
+    rng = np.random.default_rng(12)
+    counts = known_counts(frames, rate_hz=60)[1]
+    counts[600:] = rng.poisson(0.04, 600)  # from these no field is found
+    train = 1.0 + (np.repeat(np.arange(1200), counts) + 0.5) / RATE_HZ
+    (found,) = predict_held_out(frames, clock, [train], DELAYS, BLOCK_UM, n_folds=2)
+    assert np.isnan(found.drive[:600]).all()
+    assert np.isfinite(found.drive[620:]).all()
+    assert np.isfinite(found.predicted[20:]).all()
+    assert np.isnan(found.test_correlation_se)
 
 
 def test_bad_input_is_refused_in_words():

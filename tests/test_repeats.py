@@ -68,7 +68,10 @@ def test_a_grey_screen_makes_no_trial_longer(level, contrast):
 def test_what_does_not_vary_correlates_with_nothing(known):
     values, same = np.array([1.0, 2, 4, 8]), np.full(4, 3.0)
     assert correlation(values, 5 - 2 * values) == pytest.approx(-1)
-    assert np.isnan([correlation(values, same), correlation(same, values), correlation(same, same)]).all()
+    for constant in (same, same + 1e-9 * values, 0 * same):
+        pairs = (values, constant), (constant, values), (same, constant)
+        assert np.isnan([correlation(*pair) for pair in pairs]).all()
+    assert correlation(values, same - 1e-4 * values) == pytest.approx(-1)
     some = np.where(np.arange(4) < known, values, np.nan)
     assert correlation(some, values) == pytest.approx(1) if known else np.isnan(correlation(some, values))
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_ROUNDING = 1e-6  # of the largest value: frames of a regular clock differ by less in duration
+
 
 def noise_ceiling(counts: ArrayLike) -> float:
     """Give the correlation that a perfect model would reach with single trials of the same stimulus.
@@ -23,7 +25,8 @@ def noise_ceiling(counts: ArrayLike) -> float:
     Returns
     -------
     float
-        0 if nothing is repeated from trial to trial; NaN with fewer than 2 trials or 2 bins, or without spikes.
+        0 if nothing is repeated from trial to trial; NaN with fewer than 2 trials or 2 bins, or where counts do not
+        vary.
 
     Notes
     -----
@@ -37,10 +40,12 @@ def noise_ceiling(counts: ArrayLike) -> float:
        Front Comput Neurosci 10:10.
     """
     counts = np.asarray(counts, np.float64)
-    if min(counts.shape) < 2 or not counts.any():
+    if min(counts.shape) < 2:
         return np.nan
     n_trials = len(counts)
     total = counts.var(axis=1, ddof=1).mean()
+    if total == 0:
+        return np.nan
     signal = (n_trials * counts.mean(axis=0).var(ddof=1) - total) / (n_trials - 1)
     return float(np.sqrt(max(signal, 0) / total))
 
@@ -52,9 +57,13 @@ def binned(values: Floats, width: int) -> Floats:
 
 
 def correlation(predicted: Floats, observed: Floats) -> float:
-    """Correlate over the bins with a prediction; NaN where either does not vary."""
+    """Correlate over the bins with a prediction; NaN where either varies by rounding only."""
     known = np.isfinite(predicted)
     predicted, observed = predicted[known], observed[known]
-    if predicted.size < 2 or predicted.std() == 0 or observed.std() == 0:
+    if predicted.size < 2 or not (_varies(predicted) and _varies(observed)):
         return np.nan
     return float(np.corrcoef(predicted, observed)[0, 1])
+
+
+def _varies(values: Floats) -> bool:
+    return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())
