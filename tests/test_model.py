@@ -8,7 +8,9 @@ from dj_neuron import Movie, SpikeTrain
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf import FrameClock, fit_nonlinearity, noise_ceiling, predict_held_out, spike_triggered_average
 from dj_neuron.strf.model import _folds, block_values, frames_per_bin
+from dj_neuron.strf.noise import noise_covariance
 from dj_neuron.strf.scores import binned
+from dj_neuron.strf.separability import shrunk
 
 RATE_HZ = 60.0
 BLOCK_UM = (50.0, 50.0)
@@ -378,6 +380,40 @@ def test_of_one_block_every_number_follows_from_its_average():
         curve = fit_nonlinearity(drive[complete], counts[complete], lengths_s[complete])
         assert result.nonlinearity.slope == pytest.approx(curve.slope, rel=1e-3)
     assert (predicted == 1e-3 * by_rate).any()
+
+
+@pytest.mark.parametrize(("kind", "seed", "n_components"), [("separable", 1, 1), ("inseparable", 1, 2), ("weak", 3, 1)])
+def test_the_filter_has_the_components_of_the_average_that_stand_out_of_its_noise(kind, seed, n_components):
+    rng = np.random.default_rng(seed)
+    frames, clock = rng.choice([-1, 1], (1400, 11, 12)), FrameClock.regular(RATE_HZ, 1400, 0)
+    y, x = np.mgrid[:11, :12]
+    wide = np.tensordot(frames, np.exp(-((y - 5) ** 2 + (x - 5) ** 2) / 8) / 5, 2)
+    one, other = frames[:, 4, 5:7].sum(axis=1), frames[:, 6, 5:7].sum(axis=1)
+    late = np.roll(other if kind == "inseparable" else one, 1)
+    counts = rng.poisson(0.5 * np.exp(0.3 * wide if kind == "weak" else one + late - 1))
+    if kind != "weak":
+        counts += np.roll(counts, 1)  # bursts, whose noise is correlated between delays
+    train, delays = (np.repeat(np.arange(1400), counts) + 0.5) / RATE_HZ, np.arange(2) / RATE_HZ
+    (found,) = predict_held_out(frames, clock, [train], delays, BLOCK_UM, n_folds=2)
+
+    # drive is a weighted sum of blocks and delays, so that the weights can be solved for
+    part, values = np.arange(700, 1400), frames.reshape(1400, -1)
+    design = np.concatenate([values[part], values[part - 1], np.ones((700, 1))], axis=1)
+    weights = np.linalg.lstsq(design, found.drive[part])[0][:-1].reshape(2, 11, 12)
+    region = np.abs(weights).max(axis=0) > 1e-9
+    average = spike_triggered_average(frames, clock, [train[train < 698 / RATE_HZ]], delays)
+    root = np.linalg.cholesky(noise_covariance(average.z[0], delays, region))
+    assert (root[1, 0] > 0.1) == (kind != "weak")
+    in_errors = weights * average.pixel_sd / average.error_factor[0][:, None, None]
+    z, whole = (np.linalg.inv(root) @ each[:, region] for each in (average.z[0], in_errors))
+    courses, heights, maps = np.linalg.svd(z, full_matrices=False)
+    kept = shrunk(heights, *z.shape)
+    if kind == "weak":
+        assert not kept.any()
+        kept = heights * [1, 0]
+    assert np.count_nonzero(kept) == n_components
+    expected = courses * kept @ maps
+    np.testing.assert_allclose(whole / np.linalg.norm(whole), expected / np.linalg.norm(expected), atol=1e-4)
 
 
 def test_what_scales_each_block_changes_nothing():
