@@ -177,8 +177,8 @@ def check_ridge(
     AlignmentError, ContractError
         If delays are not whole frames from each other, or frames too few or blocks too many for them.
     """
-    lags, _, rows, _ = _cut(frame_clock, delays_s, frame_rule, _N_FOLDS)
-    _check_size(rows.size, lags.size, shape[1] * shape[2])
+    _, _, rows, _ = _cut(frame_clock, delays_s, frame_rule, _N_FOLDS)
+    _check_size(rows.size, shape[1] * shape[2])
 
 
 def _cut(
@@ -190,8 +190,8 @@ def _cut(
     return lags, offset_s, rows, _folds(rows, n_folds, int(np.ptp(lags)))
 
 
-def _check_size(n_frames: int, n_lags: int, n_blocks: int) -> None:
-    if min(n_frames, n_lags * n_blocks) > MAX_SIZE and n_blocks > MAX_SIZE:
+def _check_size(n_frames: int, n_blocks: int) -> None:
+    if min(n_frames, n_blocks) > MAX_SIZE:
         raise ContractError(
             f"{n_frames} frames and {n_blocks} blocks, expected at most {MAX_SIZE} of either: choose fewer blocks"
         )
@@ -251,7 +251,7 @@ class _Problem:
         Weights are ``(n_neurons, n_delays, n_chosen)``.
         """
         n_columns = self.lags.size * int(self.is_chosen.sum())
-        _check_size(self.rows.size, self.lags.size, n_columns // self.lags.size)
+        _check_size(self.rows.size, n_columns // self.lags.size)
         if min(self.rows.size, n_columns) > MAX_SIZE:
             separable = SeparableProblem(self.movie, self.is_chosen, self.lags, self.rows, self.counts)
             return separable.solve(self.folds, self.strengths, self._judge)
@@ -301,7 +301,7 @@ class _Problem:
     def _judge(self, errors: Floats) -> tuple[Floats, Ints]:
         with np.errstate(divide="ignore", invalid="ignore"):  # silent neurons
             scores = (1 - errors / np.square(self.counts).sum(axis=0)).T
-        return scores, np.nan_to_num(scores, nan=-np.inf).argmax(axis=1)
+        return scores, scores.argmax(axis=1)
 
     def _pieces(self) -> Iterator[Floats]:
         """Give the chosen blocks of the movie, less their mean, in pieces ``(n_blocks of the piece, n_frames)``."""
