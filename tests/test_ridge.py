@@ -4,6 +4,7 @@ from scipy import ndimage
 
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf import FrameClock, ridge, ridge_strf, spike_triggered_average
+from dj_neuron.strf.ridge import check_ridge
 
 RATE_HZ = 60.0
 LAGS = np.arange(4)
@@ -44,6 +45,7 @@ def spikes_of(counts, offset=0.5):
 @pytest.mark.parametrize("lags", [LAGS, np.array([-1, 0, 2])], ids=str)
 def test_estimates_and_scores_are_those_of_fitting_every_fold_anew(n_frames, shape, kind, lags, monkeypatch):
     monkeypatch.setattr(ridge, "_CHUNK_VALUES", 1000)  # several pieces
+    monkeypatch.setattr("dj_neuron.strf.shift_null._CHUNK_VALUES", 1000)
     rng = np.random.default_rng(1)
     frames = (
         rng.choice([-1.0, 0.5], (n_frames, *shape)) if kind == "two levels" else rng.normal(1, 2, (n_frames, *shape))
@@ -230,11 +232,67 @@ def test_bad_input_is_refused_in_words(changes, error, words):
         ridge_strf(**(arguments | changes))
 
 
-def test_what_is_too_large_is_said(monkeypatch):
-    monkeypatch.setattr(ridge, "MAX_SIZE", 3)
-    frames = np.random.default_rng(0).choice([-1, 1], (100, 2, 2))
-    with pytest.raises(ContractError, match="97 frames and 4 blocks, expected at most 3 of either"):
-        ridge_strf(frames, FrameClock.regular(RATE_HZ, 100, 0), [[0.1]], DELAYS)
+def test_what_is_too_large_is_said_before_there_is_a_movie(monkeypatch):
+    # 97 rows of 3 x 4 blocks
+    frames, clock = np.random.default_rng(0).choice([-1, 1], (100, 3, 4)), FrameClock.regular(RATE_HZ, 100, 0)
+    monkeypatch.setattr(ridge, "MAX_SIZE", 11)
+    for refuse in (lambda: ridge_strf(frames, clock, [[0.1]], DELAYS), lambda: check_ridge((100, 3, 4), clock, DELAYS)):
+        with pytest.raises(ContractError, match="97 frames and 12 blocks, expected at most 11 of either"):
+            refuse()
+    wide = np.random.default_rng(0).choice([-1, 1], (100, 10, 10))
+    for movie, size in ((frames, 12), (frames, 40), (wide, 97)):
+        monkeypatch.setattr(ridge, "MAX_SIZE", size)
+        assert np.isfinite(ridge_strf(movie, clock, [[0.1, 0.9]], DELAYS).values).all()
+        check_ridge(movie.shape, clock, DELAYS)
+
+
+@pytest.mark.parametrize(("shape", "smaller"), [((3, 4), 4 * 12), ((6, 7), 97)], ids=["columns", "frames"])
+def test_as_long_as_one_side_is_not_too_large_the_solution_is_exact(shape, smaller, monkeypatch):
+    rng = np.random.default_rng(11)
+    frames, clock = rng.choice([-1, 1], (100, *shape)), FrameClock.regular(RATE_HZ, 100, 0)
+    train = spikes_of(rng.poisson(0.5, 100))
+
+    def estimate(max_size):
+        monkeypatch.setattr(ridge, "MAX_SIZE", max_size)
+        return ridge_strf(frames, clock, [train], DELAYS, strengths=[1.0]).values
+
+    np.testing.assert_array_equal(estimate(smaller), estimate(6000))
+    assert not np.allclose(estimate(smaller - 1), estimate(6000), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("max_size", [6000, 30], ids=["by frames or columns", "separable"])
+@pytest.mark.parametrize("shape", [(2, 3), (5, 6)], ids=str)
+def test_where_the_movie_never_varies_the_estimate_is_0(shape, max_size, monkeypatch):
+    monkeypatch.setattr(ridge, "MAX_SIZE", max_size)
+    rng = np.random.default_rng(12)
+    clock, train = FrameClock.regular(RATE_HZ, 100, 0), spikes_of(rng.poisson(0.5, 100))
+    grey = np.full((100, *shape), 0.7)
+    found = ridge_strf(grey, clock, [train], DELAYS)
+    np.testing.assert_array_equal(found.values, 0)
+    np.testing.assert_allclose(found.scores, 0, atol=1e-12)
+    grey[:, 1] = rng.normal(size=(100, shape[1]))
+    found = ridge_strf(grey, clock, [train], DELAYS, strengths=[1e-3, 1])
+    np.testing.assert_allclose(found.values[0, :, 0], 0, atol=1e-12)
+    assert (found.values[0, :, 1] != 0).all()
+
+
+def test_folds_keep_their_distance_in_frames_where_some_are_missing():
+    rows = np.array([0, 1, 2, 5, 6, 7, 8, 9, 20, 21, 22, 23])
+    found = [[np.flatnonzero(each).tolist() for each in fold] for fold in ridge._folds(rows, 2, 2)]
+    assert found == [[[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 7]], [[6, 7, 8, 9, 10, 11], list(range(4, 12))]]
+
+
+def test_folds_are_longer_than_two_gaps():
+    rows = np.arange(97)
+    assert len(ridge._folds(rows, 12, 3)) == 12
+    with pytest.raises(ContractError, match="13 folds of 97 frames with gaps of 3"):
+        ridge._folds(rows, 13, 3)
+
+
+def test_there_may_be_no_neurons_and_no_spikes():
+    frames, clock = np.random.default_rng(0).choice([-1, 1], (100, 3, 4)), FrameClock.regular(RATE_HZ, 100, 0)
+    assert ridge_strf(frames, clock, [], DELAYS).values.shape == (0, 4, 3, 4)
+    assert np.isnan(ridge_strf(frames, clock, [[]], DELAYS, min_spikes=0).values).all()
 
 
 def test_the_strengths_tried_are_half_a_decade_apart():

@@ -10,7 +10,7 @@ import numpy as np
 from dj_neuron.errors import AlignmentError, ContractError
 from dj_neuron.strf._trains import checked
 from dj_neuron.strf.alignment import align
-from dj_neuron.strf.ridge_separable import SeparableProblem
+from dj_neuron.strf.ridge_separable import LEAST_VARIANCE, SeparableProblem
 from dj_neuron.strf.shift_null import columns
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class _Problem:
         """Factorise the kernel of all pairs of frames."""
         kernel = self._kernel()
         n_columns = self.lags.size * int(self.is_chosen.sum())
-        penalties = self.strengths * max(np.trace(kernel) / n_columns, np.finfo(float).tiny)
+        penalties = self.strengths * max(np.trace(kernel) / n_columns, LEAST_VARIANCE)
         variance, directions = np.linalg.eigh(kernel)
         variance = np.maximum(variance, 0)
         along = directions.T @ self.counts
@@ -282,7 +282,7 @@ class _Problem:
         values = np.concatenate([piece.T for piece in self._pieces()], axis=1)
         everything = np.ones(self.rows.size, np.bool_)
         gram, products = self._normal_equations(values, everything)
-        penalties = self.strengths * max(np.trace(gram) / n_columns, np.finfo(float).tiny)
+        penalties = self.strengths * max(np.trace(gram) / n_columns, LEAST_VARIANCE)
         errors = np.zeros((len(penalties), self.counts.shape[1]))
         for is_held_out, is_near in self.folds:
             near_gram, near_products = self._normal_equations(values, is_near)
@@ -296,7 +296,7 @@ class _Problem:
         scores, chosen = self._judge(errors)
         variance, directions = np.linalg.eigh(gram)
         weights = directions @ (directions.T @ products / (np.maximum(variance, 0)[:, None] + penalties[chosen]))
-        return scores, chosen, weights.T.reshape(len(chosen), self.lags.size, -1)
+        return scores, chosen, weights.T.reshape(len(chosen), self.lags.size, n_columns // self.lags.size)
 
     def _judge(self, errors: Floats) -> tuple[Floats, Ints]:
         with np.errstate(divide="ignore", invalid="ignore"):  # silent neurons

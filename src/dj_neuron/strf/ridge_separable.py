@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
+LEAST_VARIANCE = 1e-100  # where the movie never varies: one over it is still a number
 _CHUNK_VALUES = 1 << 24  # of the movie in memory at a time
 
 
@@ -53,7 +54,7 @@ class SeparableProblem:
 
         held_out = [along(is_held_out) for is_held_out, _ in folds]
         everything = np.sum(held_out, axis=0)
-        penalties = strengths * max(self.rows.size * heights.mean(), np.finfo(float).tiny)
+        penalties = strengths * max(self.rows.size * heights.mean(), LEAST_VARIANCE)
         errors = np.zeros((strengths.size, self.counts.shape[1]))
         for own, (is_held_out, is_near) in zip(held_out, folds, strict=True):
             training = everything - own - along(is_near & ~is_held_out)
@@ -82,7 +83,7 @@ class SeparableProblem:
                 n_pairs[distance] += len(later)
             before = both[max(len(both) - reach, 0) :]
         correlation = at_distance / np.maximum(n_pairs, 1)
-        variance = max(correlation[0], np.finfo(float).tiny)
+        variance = max(correlation[0], LEAST_VARIANCE)
         of_lags, lag_axes = np.linalg.eigh(toeplitz(correlation / variance)[np.ix_(*[self.lags - self.lags.min()] * 2)])
         of_blocks, block_axes = np.linalg.eigh(in_space / self.movie.n_frames)
         heights = np.outer(np.maximum(of_lags, 0), np.maximum(of_blocks, 0))
