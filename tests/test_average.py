@@ -135,6 +135,17 @@ def test_standard_error_is_the_spread_over_unrelated_recordings():
     assert z.std() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_block_that_never_changes_has_no_z(dtype):
+    rng = np.random.default_rng(5)
+    frames, still = rng.normal(0, 0.3, (300, 3, 4)).astype(dtype), np.arange(12).reshape(3, 4) == 6
+    frames[:, still] = 0.3
+    sta = spike_triggered_average(frames, FrameClock.regular(60, 300, 0), [rng.uniform(0, 5, 50)], [0.0, 0.05])
+    np.testing.assert_array_equal(sta.pixel_sd == 0, still)
+    np.testing.assert_array_equal(np.isnan(sta.z[0]), [still, still])
+    np.testing.assert_array_equal(sta.values[0][:, still], 0)
+
+
 def test_takes_movies_contracts_and_arrays_alike():
     frames = np.random.default_rng(4).choice([0, 1], (50, 3, 4))
     clock, times = FrameClock.regular(10, 50, 0), np.array([1.05, 2.5, 2.55, 4.0])

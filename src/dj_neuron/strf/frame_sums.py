@@ -127,6 +127,7 @@ def _offset(part: Movie) -> Floats:
     """Give what to take off so that float32 does: nothing where the blocks vary more than they are away from zero."""
     first = part.frames(0, 256, np.float64).reshape(-1, part.n_blocks)
     mean = first.mean(axis=0).astype(np.float32).astype(np.float64)
+    mean = np.where((first == first[0]).all(axis=0), first[0], mean)  # of a block that never changes nothing is left
     return np.zeros_like(mean) if (np.abs(mean) <= first.std(axis=0)).all() else mean
 
 
