@@ -172,10 +172,12 @@ def test_other_showings_of_tested_images_are_not_trained_on():
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_block_values_are_those_of_the_frames(n_x, seed):
     rng = np.random.default_rng(seed)
-    frames = rng.choice([-0.5, 1.25], (6, 3, n_x))
     blocks = rng.permutation(3 * n_x)[: rng.integers(1, 3 * n_x + 1)]
-    expected = frames.reshape(6, -1)[:, blocks]
-    np.testing.assert_array_equal(block_values(Movie.from_frames(frames), blocks), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dj_neuron.strf.model._CHUNK_VALUES", 2 * 3 * n_x)  # two frames at a time
+        for frames in (rng.choice([-0.5, 1.25], (7, 3, n_x)), rng.normal(size=(7, 3, n_x))):
+            expected = frames.reshape(7, -1)[:, blocks]
+            np.testing.assert_array_equal(block_values(Movie.from_frames(frames), blocks), expected)
 
 
 def test_the_curve_has_the_greatest_likelihood():
@@ -416,7 +418,7 @@ def test_the_filter_has_the_components_of_the_average_that_stand_out_of_its_nois
     np.testing.assert_allclose(whole / np.linalg.norm(whole), expected / np.linalg.norm(expected), atol=1e-4)
 
 
-def test_what_scales_each_block_changes_nothing():
+def test_the_contrast_and_the_size_of_blocks_change_nothing():
     rng = np.random.default_rng(13)
     frames = rng.normal(size=(2000, 6, 7))
     drive = np.convolve(frames[:, 2, 3] + 0.7 * frames[:, 2, 4], [0.5, 1, -0.5])[:2000]
@@ -426,6 +428,11 @@ def test_what_scales_each_block_changes_nothing():
     one, other = (predict_held_out(movie, clock, [train], delays, BLOCK_UM)[0] for movie in (frames, scaled))
     np.testing.assert_allclose(other.drive, one.drive, atol=1e-3)
     np.testing.assert_allclose(other.predicted, one.predicted, rtol=1e-3)
+    (small,) = predict_held_out(frames, clock, [train], delays, (0.5, 0.5))
+    np.testing.assert_allclose(small.drive, one.drive, atol=1e-6)
+    frames[:, 2, 2] = 0.3  # beside the field
+    (still,) = predict_held_out(frames, clock, [train], delays, BLOCK_UM)
+    assert still.test_correlation == pytest.approx(one.test_correlation, abs=0.02)
 
 
 def test_min_spikes_teach_something_and_one_fewer_nothing():
@@ -466,6 +473,7 @@ def test_bad_input_is_refused_in_words():
     for n_folds in (2.5, np.nan):
         with pytest.raises(ContractError, match=f"{n_folds} folds are asked for, expected a whole number"):
             predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, n_folds=n_folds)
+    assert len(predict_held_out(frames, clock, [[]], DELAYS, BLOCK_UM, n_folds=100)) == 1
     with pytest.raises(AlignmentError, match="100 frames cannot be split into 101 folds"):
         predict_held_out(frames, clock, [[1.5]], DELAYS, BLOCK_UM, n_folds=101)
     for size in ((0, 10), (np.nan, 10), (10, -1), (10, np.inf)):

@@ -276,6 +276,18 @@ def test_where_the_movie_never_varies_the_estimate_is_0(shape, max_size, monkeyp
     assert (found.values[0, :, 1] != 0).all()
 
 
+@pytest.mark.parametrize("max_size", [6000, 30], ids=["by frames or columns", "separable"])
+@pytest.mark.parametrize("shape", [(2, 3), (5, 6)], ids=str)
+def test_of_low_contrast_estimates_are_as_much_larger(shape, max_size, monkeypatch):
+    monkeypatch.setattr(ridge, "MAX_SIZE", max_size)
+    rng = np.random.default_rng(13)
+    clock, train = FrameClock.regular(RATE_HZ, 100, 0), spikes_of(rng.poisson(0.5, 100))
+    frames = rng.normal(size=(100, *shape))
+    full, low = (ridge_strf(scale * frames, clock, [train], DELAYS) for scale in (1, 1e-6))
+    np.testing.assert_allclose(1e-6 * low.values, full.values, rtol=1e-3)
+    np.testing.assert_allclose(low.scores, full.scores, rtol=1e-3)
+
+
 def test_folds_keep_their_distance_in_frames_where_some_are_missing():
     rows = np.array([0, 1, 2, 5, 6, 7, 8, 9, 20, 21, 22, 23])
     found = [[np.flatnonzero(each).tolist() for each in fold] for fold in ridge._folds(rows, 2, 2)]
