@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from dj_neuron import Movie
 from dj_neuron.errors import ContractError
 from dj_neuron.strf import (
     FrameClock,
@@ -11,6 +12,7 @@ from dj_neuron.strf import (
     spike_triggered_average,
     spike_triggered_covariance,
 )
+from dj_neuron.strf.covariance import _as_filters, _p_of_extremes, _Stimuli, _values_of
 
 RATE_HZ = 60.0
 DELAYS = np.arange(3) / RATE_HZ
@@ -67,6 +69,7 @@ def test_of_a_complex_cell_only_the_covariance_shows_the_filters(sign):
     assert found.p_value.tolist()[:2] == [0.05, 0.05]
     assert found.p_value[2] > 0.05
     assert not found.filters[:, ~found.mask].any()
+    assert (found.filters.max(axis=(1, 2, 3)) == np.abs(found.filters).max(axis=(1, 2, 3))).all()
     np.testing.assert_allclose(np.linalg.norm(found.filters.reshape(2, -1), axis=1), 1)
 
 
@@ -90,14 +93,73 @@ def test_the_window_of_a_graded_movie_far_from_zero_lies_on_its_field():
     assert sum((each[mask] ** 2).sum() for each in filters) > 2 * 0.6
 
 
-def test_the_window_fits_narrow_screens():
+@pytest.mark.parametrize("kind", ["two levels", "graded"])
+@pytest.mark.parametrize(("shape", "upper", "lower"), [
+    ((4, 5), (0, 0), (0, 1)),
+    ((4, 5), (3, 3), (3, 4)),
+    ((4, 5), (2, 4), (3, 4)),
+    ((4, 5), (0, 0), (1, 1)),
+    ((4, 5), (2, 3), (3, 4)),
+    ((4, 5), (0, 1), (1, 0)),
+    ((4, 5), (2, 4), (3, 3)),
+    ((1, 7), (0, 5), (0, 6)),
+    ((7, 1), (5, 0), (6, 0)),
+])  # fmt: skip
+def test_the_smallest_window_is_the_upper_of_two_neighbours_that_drive_together(kind, shape, upper, lower):
+    rng = np.random.default_rng(15)
+    contrast = rng.choice([-1, 1], (1500, *shape)) if kind == "two levels" else rng.normal(0, 1, (1500, *shape))
+    agree = contrast[:, *upper] * contrast[:, *lower]
+    clock, train = FrameClock.regular(RATE_HZ, 1500, 0), spikes(rng, 0.3 * (np.clip(agree, -1, 1) + 1))
+    mask = covariance_window(3 + 2 * contrast, clock, train, [-0.5 / RATE_HZ, 0.0], max_dimensions=1)
+    assert np.argwhere(mask).tolist() == [[1, *upper]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_blocks", "expected"),
+    [
+        ((1, 200), 100, (1, 100)),
+        ((150, 1), 100, (100, 1)),
+        ((2, 300), 100, (2, 50)),
+        ((300, 2), 101, (50, 2)),
+        ((9, 30), 100, (9, 11)),
+        ((30, 9), 100, (11, 9)),
+        ((4, 5), 100, (4, 5)),
+        ((30, 30), 100, (10, 10)),
+        ((30, 30), 99, (9, 9)),
+        ((4, 4), 12, (3, 3)),
+        ((2, 3), 3, (1, 1)),
+    ],
+)
+def test_the_window_is_a_square_where_the_screen_is_wide_enough(shape, n_blocks, expected):
     rng = np.random.default_rng(3)
+    clock, train = FrameClock.regular(RATE_HZ, 60, 0), np.sort(rng.uniform(0, 1, 40))
+    mask = covariance_window(rng.choice([-1, 1], (60, *shape)), clock, train, DELAYS, max_dimensions=3 * n_blocks + 2)
+    rows, columns = (np.unique(places) for places in np.nonzero(mask)[1:])
+    assert (rows.size, columns.size) == expected
+    assert mask.sum() == 3 * rows.size * columns.size
+
+
+def test_a_window_of_every_delay_has_one_block_and_is_refused_below_that():
+    rng = np.random.default_rng(16)
     clock, train = FrameClock.regular(RATE_HZ, 300, 0), np.sort(rng.uniform(0, 5, 80))
-    for shape, size in (((1, 200), 100), ((150, 1), 100), ((4, 5), 20), ((2, 300), 100), ((30, 30), 100)):
-        mask = covariance_window(rng.choice([-1, 1], (300, *shape)), clock, train, DELAYS)
-        assert mask.sum() == 3 * size
-    graded = covariance_window(rng.normal(0, 1, (300, 5, 5)), clock, train, [-0.1, 0.0], max_dimensions=9)
-    assert graded.sum(axis=(1, 2)).tolist() == [0, 9]
+    frames = rng.normal(0, 1, (300, 5, 5))
+    assert covariance_window(frames, clock, train, DELAYS, max_dimensions=3).sum(axis=(1, 2)).tolist() == [1, 1, 1]
+    assert covariance_window(frames, clock, train, [-0.1, 0.0], max_dimensions=9).sum(axis=(1, 2)).tolist() == [0, 9]
+    with pytest.raises(ContractError, match="3 delays of 0 or more, expected 1 to 2"):
+        covariance_window(frames, clock, train, DELAYS, max_dimensions=2)
+    assert covariance_window(frames, clock, train, np.arange(100) / 1000).sum() == 100  # 300 blocks and delays in all
+
+
+@pytest.mark.parametrize(("n_spikes", "n_blocks"), [(0, 1), (29, 1), (269, 4), (270, 9), (3000, 100), (4000, 100)])
+def test_the_window_has_a_block_and_delay_for_ten_spikes_of_those_that_test_it(n_spikes, n_blocks):
+    rng = np.random.default_rng(17)
+    frames, clock = rng.choice([-1, 1], (2400, 12, 12)), FrameClock.regular(RATE_HZ, 2400, 0)
+    finding, testing = rng.uniform(20.001, 29.9, 500), rng.uniform(10.1, 19.99, n_spikes)
+    found = spike_triggered_covariance(
+        frames, clock, [*finding, *testing], [-0.1, *DELAYS], neuron_number=0, seed=0, min_spikes=10_000
+    )
+    assert found.mask.sum(axis=(1, 2)).tolist() == [0, *[n_blocks] * 3]
+    assert found.n_used == n_spikes
 
 
 @pytest.mark.parametrize("correlated", [False, True])
@@ -168,13 +230,105 @@ def test_blocks_that_do_not_change_have_no_direction():
     np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues)
 
 
-def test_more_spikes_than_are_held_at_a_time(monkeypatch):
-    frames, clock, train, _ = complex_cell(9, n_frames=3000)
-    options = {"neuron_number": 0, "seed": 0, "n_shifts": 3}
-    whole = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), **options)
+@pytest.mark.parametrize("n_kept", [1, 2 * 3**2 + 1, 10**6])
+def test_more_spikes_and_shifts_than_are_held_at_a_time(n_kept, monkeypatch):
+    rng = np.random.default_rng(9)
+    frames, clock = rng.normal(0, 1, (600, 1, 4)), FrameClock.regular(RATE_HZ, 600, 0)
+    train = spikes(rng, 0.3 * frames[:, 0, 1] ** 2)
+    mask = np.arange(12).reshape(3, 1, 4) < 4
+
+    def found():
+        return spike_triggered_covariance(frames, clock, train, DELAYS, mask, neuron_number=0, seed=0, n_shifts=39)
+
+    whole = found()
     monkeypatch.setattr("dj_neuron.strf.covariance._CHUNK_SPIKES", 100)
-    pieces = spike_triggered_covariance(frames, clock, train, DELAYS, local_mask(), **options)
-    np.testing.assert_allclose(whole.eigenvalues, pieces.eigenvalues)
+    monkeypatch.setattr("dj_neuron.strf.covariance._KEPT_VALUES", n_kept)
+    pieces = found()
+    np.testing.assert_allclose(pieces.eigenvalues, whole.eigenvalues)
+    np.testing.assert_allclose(pieces.filters, whole.filters)
+    np.testing.assert_array_equal(pieces.p_value, whole.p_value)
+    assert len(whole.filters) == 1
+
+
+@pytest.mark.parametrize("shift", [0, 1, 7, 19])
+def test_shifted_moments_are_those_of_the_movie_rotated_around(shift):
+    rng = np.random.default_rng(18)
+    values, frames = rng.normal(0, 1, (20, 3)), rng.integers(0, 20, (50, 2))
+    delay_of, block_of = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 2])
+    mean, covariance = _Stimuli(values, frames, delay_of, block_of).moments(shift)
+    shown = values[(frames[:, delay_of] + shift) % 20, block_of]
+    np.testing.assert_allclose(mean, shown.mean(axis=0))
+    np.testing.assert_allclose(covariance, np.cov(shown.T, ddof=0), atol=1e-12)
+
+
+def test_p_counts_shifts_that_are_as_far_out_and_the_neuron_itself():
+    null = np.array([[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [3.0, 8.0]])
+    for observed, expected in (((2, 6), (3, 4)), ((0.5, 9), (1, 1)), ((3, 5), (5, 5))):
+        assert _p_of_extremes(np.array(observed, float), null) == tuple(np.array(expected) / 5)
+
+
+def test_filters_have_unit_length_and_a_positive_largest_weight():
+    np.testing.assert_allclose(
+        _as_filters(np.array([[3.0, 3.0], [-4.0, 0.0], [0.0, 4.0]])), [[-0.6, 0.8, 0], [0.6, 0, 0.8]]
+    )
+
+
+def test_values_of_movies_that_are_read_in_pieces():
+    frames = np.random.default_rng(19).choice(np.array([-1, 1], np.int8), (3, 1, (1 << 20) + 8))
+    blocks = np.array([0, 5, 1 << 20])
+    np.testing.assert_array_equal(_values_of(Movie.from_frames(frames), blocks), frames[:, 0, blocks])
+
+
+@pytest.mark.parametrize(("excited", "suppressed", "order"), [(0.8, 0.3, [1, 2]), (0.3, 1.0, [2, 1])])
+def test_the_outermost_of_two_filters_is_found_first(excited, suppressed, order):
+    rng = np.random.default_rng(22)
+    frames, clock = rng.normal(0, 1, (8000, 1, 4)), FrameClock.regular(RATE_HZ, 8000, 0)
+    energy = excited * np.minimum(frames[:, 0, 1] ** 2, 6) - suppressed * frames[:, 0, 2] ** 2
+    found = spike_triggered_covariance(
+        frames,
+        clock,
+        spikes(rng, 0.2 * np.exp(energy / 2)),
+        [0.0],
+        np.ones((1, 1, 4)),
+        neuron_number=0,
+        seed=0,
+        n_shifts=79,
+    )
+    assert found.p_value.tolist()[:2] == [0.025, 0.025]  # neither end is reached by any shift
+    assert np.abs(found.filters).argmax(axis=3).ravel().tolist() == order
+    assert (found.filter_eigenvalues > 1).tolist() == [place == 1 for place in order]
+
+
+def test_directions_of_little_variance_are_seen_and_of_next_to_none_are_not():
+    rng = np.random.default_rng(21)
+    frames, clock = rng.normal(0, 1, (500, 1, 4)) * [1, 1, 2e-3, 5e-4], FrameClock.regular(RATE_HZ, 500, 0)
+    train = np.sort(rng.uniform(0, 8, 200))
+    found = spike_triggered_covariance(
+        frames, clock, train, [0.0], np.ones((1, 1, 4)), neuron_number=0, seed=0, n_shifts=1
+    )
+    assert found.eigenvalues.size == 3 - 1
+
+
+def test_spikes_need_a_frame_at_the_delays_of_the_mask_only():
+    rng = np.random.default_rng(22)
+    frames, clock = rng.normal(0, 1, (300, 2, 2)), FrameClock.regular(RATE_HZ, 300, 0)
+    train = (np.arange(10) + 0.5) / RATE_HZ
+    for delays, n_used in ((slice(0, 1), 10), (slice(1, 2), 9), (slice(2, 3), 8), (slice(0, 3), 8)):
+        mask = np.zeros((3, 2, 2))
+        mask[delays, 0, 1] = 1
+        found = spike_triggered_covariance(frames, clock, train, DELAYS, mask, neuron_number=0, seed=0)
+        assert found.n_used == n_used
+
+
+def test_min_spikes_are_tested_and_one_fewer_not():
+    rng = np.random.default_rng(23)
+    frames, clock = rng.normal(0, 1, (300, 1, 3)), FrameClock.regular(RATE_HZ, 300, 0)
+    for n_spikes, min_spikes, n_eigenvalues in ((50, 50, 2), (49, 50, 0), (2, 0, 2), (1, 0, 0), (0, 0, 0)):
+        train = (np.arange(n_spikes) + 0.5) / RATE_HZ
+        found = spike_triggered_covariance(
+            frames, clock, train, [0.0], np.ones((1, 1, 3)), neuron_number=0, seed=0, n_shifts=3, min_spikes=min_spikes
+        )
+        assert (found.eigenvalues.size, found.n_used) == (n_eigenvalues, n_spikes)
 
 
 def test_few_spikes_are_not_tested_and_masks_are_checked():
@@ -188,9 +342,13 @@ def test_few_spikes_are_not_tested_and_masks_are_checked():
     single[1, 4, 5] = True
     alone = spike_triggered_covariance(frames, clock, train, DELAYS, single, neuron_number=0, seed=0)
     assert (alone.eigenvalues.size, alone.p_value.size, len(alone.filters)) == (0, 0, 0)  # the average takes it all
-    for mask in (np.zeros((3, 9, 10)), np.ones((2, 9, 10))):
+    many = np.arange(3 * 9 * 20).reshape(3, 9, 20)
+    wide = np.concatenate([frames, frames[::-1]], axis=2)
+    largest = spike_triggered_covariance(wide, clock, train[:20], DELAYS, many < 300, neuron_number=0, seed=0)
+    assert largest.mask.sum() == 300
+    for movie, mask in ((frames, np.zeros((3, 9, 10))), (frames, np.ones((2, 9, 10))), (wide, many < 301)):
         with pytest.raises(ContractError, match="a mask of shape"):
-            spike_triggered_covariance(frames, clock, train, DELAYS, mask, neuron_number=0, seed=0)
+            spike_triggered_covariance(movie, clock, train, DELAYS, mask, neuron_number=0, seed=0)
     with pytest.raises(ContractError, match="0 delays of 0 or more"):
         covariance_window(frames, clock, train, [-0.1])
     with pytest.raises(ContractError, match="does not change"):
