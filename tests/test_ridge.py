@@ -217,7 +217,7 @@ def test_silence_is_nan_and_blocks_can_be_chosen():
         *(({"strengths": wrong}, ContractError, "positive numbers") for wrong in ([0.0], [1.0, -1.0], [np.inf], [])),
         ({"n_folds": 1}, ContractError, "at least 2 folds"),
         ({"n_folds": 50}, ContractError, "longer than two gaps"),
-        ({"blocks": np.ones((3, 3))}, ContractError, "blocks have shape"),
+        *(({"blocks": np.ones(shape)}, ContractError, "blocks have shape") for shape in ((3, 3), (1, 2), (2,))),
         ({"blocks": np.zeros((2, 2))}, ContractError, "0 chosen"),
     ],
 )
