@@ -280,6 +280,17 @@ def test_p_is_at_most_1():
     assert set(p) == {0.4, 0.8, 1.0}
 
 
+def test_200_shifts_half_a_second_from_0_are_made_unless_others_are_asked_for():
+    rng = np.random.default_rng(25)
+    frames, clock = rng.normal(0, 1, (300, 1, 3)), FrameClock.regular(RATE_HZ, 300, 0)
+    what = (frames, clock, spikes(rng, np.full(300, 0.5)), [0.0], np.ones((1, 1, 3)))
+    usual = spike_triggered_covariance(*what, neuron_number=0, seed=0)
+    asked = {"n_shifts": 200, "alpha": 0.05, "margin_s": 0.5, "min_spikes": 50}
+    asked_for = spike_triggered_covariance(*what, neuron_number=0, seed=0, **asked)
+    np.testing.assert_array_equal(usual.p_value, asked_for.p_value)
+    assert usual.p_value[0] * 201 == pytest.approx(round(usual.p_value[0] * 201))
+
+
 def test_filters_have_unit_length_and_a_positive_largest_weight():
     np.testing.assert_allclose(
         _as_filters(np.array([[3.0, 3.0], [-4.0, 0.0], [0.0, 4.0]])), [[-0.6, 0.8, 0], [0.6, 0, 0.8]]

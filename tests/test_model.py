@@ -241,6 +241,7 @@ def test_the_histogram_has_groups_of_frames_in_the_order_of_their_drive():
     np.testing.assert_allclose(found.rate_hz_se, [1 / 0.3, np.sqrt(6) / 0.7, 3 / 0.9])
     each = fit_nonlinearity(drive, counts, durations_s)  # fewer frames than bins
     np.testing.assert_array_equal(each.drive, np.sort(drive))
+    assert fit_nonlinearity(np.arange(30), np.ones(30), np.ones(30)).drive.size == 15
 
 
 def test_the_noise_ceiling_is_what_the_truth_reaches():
@@ -277,7 +278,12 @@ def test_a_repeated_movie_has_a_ceiling_and_stays_below_it():
     train = spikes(known_counts(frames, rate_hz=40)[1])
     (result,) = predict_held_out(frames, clock, [train], DELAYS, BLOCK_UM, repeats=repeats)
     assert 0.3 < result.test_correlation < result.noise_ceiling + 0.05
+    assert result.noise_ceiling == pytest.approx(noise_ceiling(result.observed[np.array(repeats)]))
     assert result.noise_ceiling < 1
+    (wide,) = predict_held_out(frames, clock, [train], DELAYS, BLOCK_UM, repeats=repeats, bin_s=0.05, n_folds=5)
+    in_bins = result.observed[np.array(repeats)][:, :978].reshape(4, 326, 3).sum(axis=2)
+    assert wide.noise_ceiling == pytest.approx(noise_ceiling(in_bins))
+    np.testing.assert_array_equal(wide.predicted, result.predicted)
 
 
 def test_gaps_and_joins_have_no_prediction():
@@ -322,6 +328,7 @@ def test_silent_neurons_say_so():
     silent, few = predict_held_out(frames, clock, [[], np.linspace(2, 15, 10)], DELAYS, BLOCK_UM)
     assert silent.reason == few.reason == "too few spikes in the training time"
     assert np.isnan([silent.test_correlation, silent.bits_per_spike, silent.noise_ceiling]).all()
+    assert silent.n_bins == 0
     (silent,) = predict_held_out(frames, clock, [[]], DELAYS, BLOCK_UM, min_spikes=0)
     assert silent.reason == "too few spikes in the training time"
 

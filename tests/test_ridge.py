@@ -307,6 +307,17 @@ def test_there_may_be_no_neurons_and_no_spikes():
     assert np.isnan(ridge_strf(frames, clock, [[]], DELAYS, min_spikes=0).values).all()
 
 
+def test_five_folds_are_made_unless_others_are_asked_for():
+    rng = np.random.default_rng(14)
+    frames, clock = rng.normal(size=(100, 2, 2)), FrameClock.regular(RATE_HZ, 100, 0)
+    train = spikes_of(rng.poisson(0.5, 100))
+    usual, five = (ridge_strf(frames, clock, [train], DELAYS, **asked) for asked in ({}, {"n_folds": 5}))
+    np.testing.assert_array_equal(usual.scores, five.scores)
+    check_ridge((40 + 3, 2, 2), FrameClock.regular(RATE_HZ, 40 + 3, 0), DELAYS)
+    with pytest.raises(ContractError, match="5 folds of 39 frames with gaps of 3"):
+        check_ridge((39 + 3, 2, 2), FrameClock.regular(RATE_HZ, 39 + 3, 0), DELAYS)
+
+
 def test_the_strengths_tried_are_half_a_decade_apart():
     np.testing.assert_allclose(np.log10(ridge.STRENGTHS), np.arange(-2, 4.5, 0.5))
 
