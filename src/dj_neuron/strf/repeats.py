@@ -49,7 +49,7 @@ def frozen_repeats(movie: Movie) -> Ints:
     """
     known = _found.get(movie)
     if known is None:
-        known = _found[movie] = _longest(_hashes(movie), max(1, -(-_CHANCE_BITS // movie.n_blocks)))
+        known = _found[movie] = _longest(_hashes(movie), -(-_CHANCE_BITS // movie.n_blocks))
     return known
 
 
@@ -61,7 +61,7 @@ def square_counts_of_images(
     Trials show the same image, so their spikes add up to one count: as independent frames they would promise too small
     an error of the average.
     """
-    image = np.append(np.arange(clock.n_frames), clock.n_frames)
+    image = np.arange(clock.n_frames)
     image[trials[1:]] = trials[0]
     squares = np.zeros((len(trains), delays_s.size), np.int64)
     for number, train in enumerate(trains):
@@ -123,7 +123,7 @@ def _is_uniform(movie: Movie, frames: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 def _longest(hashes: Hashes, n_window: int) -> Ints:
     n_windows = hashes.size - n_window + 1
-    if n_windows < 2 * _MIN_FRAMES:
+    if n_windows < 1:
         return np.empty((0, 0), np.int64)
     windows = np.zeros(n_windows, np.uint64)
     for place in range(n_window):
@@ -131,9 +131,13 @@ def _longest(hashes: Hashes, n_window: int) -> Ints:
     _, first, image, n_shown = np.unique(windows, return_index=True, return_inverse=True, return_counts=True)
     is_blank = np.lib.stride_tricks.sliding_window_view(hashes == 0, n_window).all(axis=1)
     comes_again = (n_shown[image] > 1) & (first[image] == np.arange(n_windows)) & ~is_blank
+    _, pair, n_together = np.unique(image[:-1] * n_windows + image[1:], return_inverse=True, return_counts=True)
+    is_border = n_together[pair] < np.maximum(n_shown[image[:-1]], n_shown[image[1:]])
     best = np.empty((0, 0), np.int64)
-    # whole stretches, for a movie may end within a period; and parts shown equally often, for neighbours may be alike
-    for begin, end in _runs(comes_again.astype(np.int64)) + _runs(np.where(comes_again, n_shown[image], 0)):
+    # whole stretches, for a movie may end within a period; parts shown equally often, for neighbours may be alike; and
+    # parts of which no frame is shown without the next, for these neighbours may come again apart
+    parts = (np.ones(n_windows, np.int64), n_shown[image], np.cumsum(np.append(1, is_border)))
+    for begin, end in [run for part in parts for run in _runs(np.where(comes_again, part, 0))]:
         if end - begin + n_window - 1 < _MIN_FRAMES:
             continue
         starts = np.flatnonzero(image == image[begin])
