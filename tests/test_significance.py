@@ -6,7 +6,14 @@ from numba import njit
 from scipy import stats
 
 from dj_neuron.errors import AlignmentError, ContractError
-from dj_neuron.strf import FrameClock, circular_shift_null, judge_significance, shift_null, spike_triggered_average
+from dj_neuron.strf import (
+    FrameClock,
+    ShiftNull,
+    circular_shift_null,
+    judge_significance,
+    shift_null,
+    spike_triggered_average,
+)
 from dj_neuron.strf._bit_kernel import MIN_PLANES
 from dj_neuron.strf._null_kernel import TILE_BLOCKS, _bound, _may_reach, _write_complement
 from dj_neuron.strf._vectors import N_WORDS
@@ -278,6 +285,114 @@ def test_the_analytic_p_is_close_for_independent_frames():
     null = circular_shift_null(frames, clock, trains, [0.0, 0.1], neuron_numbers=range(60), seed=1, n_shifts=500)
     judged = judge_significance(sta, null, 1 / RATE_HZ)
     assert np.abs(judged.p_value_analytic - judged.p_value).mean() < 0.05
+
+
+def averages(n_neurons, shape, delays=(0.0,), **options):
+    rng = np.random.default_rng(13)
+    frames, clock = rng.choice([-1, 1], (300, *shape)), FrameClock.regular(10, 300, 0)
+    if frames[0].size > 1:
+        frames[:, 0, 0] = 1  # a block that never changes
+    trains = [np.sort(rng.uniform(0, 30, 20 + 5 * number)) for number in range(n_neurons)]
+    return spike_triggered_average(frames, clock, trains, np.array(delays), **options)
+
+
+def null_of(sta, maxima, observed=None):
+    largest = np.nanmax(np.abs(sta.z[:, sta.delays_s >= 0]), axis=(1, 2, 3)) if observed is None else observed
+    return ShiftNull(largest, np.array(maxima, float), np.zeros(np.shape(maxima), np.int64), seed=21, min_spikes=1)
+
+
+def test_something_is_significant_exactly_if_p_is_at_most_alpha():
+    sta = averages(6, (1, 1))
+    observed = np.abs(sta.z[:, 0, 0, 0])
+    assert observed.min() < 0.9
+    ranks = np.array([1, 2, 7, 29, 57, 100])
+    factors = np.array([[1.2] * (rank - 1) + [1 - 1e-5] * (100 - rank) for rank in ranks])
+    for rank, own in zip(ranks[1:], factors[1:], strict=True):
+        own[rank - 2] = 1 + 1e-9 * (-1) ** rank  # as high but for the order of adding up
+    null = null_of(sta, factors * observed[:, None], observed)
+    for percent in range(1, 100):
+        judged = judge_significance(sta, null, 0.1, alpha=percent / 100)
+        np.testing.assert_array_equal(judged.is_significant.any(axis=(1, 2, 3)), ranks <= percent)
+        assert np.isfinite(judged.threshold_z).all()
+        np.testing.assert_array_equal(judged.p_value, ranks / 100)
+    assert np.isinf(judge_significance(sta, null, 0.1, alpha=0.0099).threshold_z).all()
+
+
+def test_blocks_above_the_threshold_are_significant_from_a_delay_of_0_on():
+    sta = averages(3, (4, 5), [-0.1, 0.0, 0.1, 0.2])
+    null = null_of(sta, np.tile(np.arange(1, 20) / 10, (3, 1)))
+    judged = judge_significance(sta, null, 0.1, alpha=0.25)  # the observed peak and four maxima lie above
+    assert judged.threshold_z.tolist() == [1.5, 1.5, 1.5]
+    np.testing.assert_array_equal(judged.is_significant[:, 1:], np.abs(sta.z[:, 1:]) > 1.5)
+    assert (np.abs(sta.z[:, 0]) > 1.5).any()
+    assert not judged.is_significant[:, 0].any()
+    assert (judged.alpha, judged.n_shifts, judged.seed) == (0.25, 19, 21)
+
+
+def test_p_of_a_field_is_the_share_of_orders_with_as_rare_a_peak():
+    sta, rng = averages(8, (4, 5)), np.random.default_rng(14)
+    null = null_of(sta, rng.normal(2.5, 0.6, (8, 39)))
+    smoothed = null_of(sta, rng.normal(2.5, 0.6, (8, 39)), rng.normal(3, 0.6, 8))
+    smoothed.observed[5], smoothed.maxima[5] = np.nan, np.nan
+    judged = judge_significance(sta, null, 0.1, smoothed=smoothed)
+    for i in range(8):
+        orders = [np.append(each.observed[i], each.maxima[i]) for each in (null, smoothed)]
+        single, broad = ([np.mean(order >= height) for height in order] for order in orders)
+        assert judged.p_value[i] == single[0]
+        if i == 5:
+            assert np.isnan(judged.p_value_smoothed[i])
+            assert judged.p_value_field[i] == single[0]
+            continue
+        assert judged.p_value_smoothed[i] == broad[0]
+        rarer = np.minimum(single, broad)
+        assert judged.p_value_field[i] == np.mean(rarer <= rarer[0])
+    np.testing.assert_array_equal(judged.smoothed_z, smoothed.observed)
+    np.testing.assert_array_equal(judged.q_value_field, stats.false_discovery_control(judged.p_value_field))
+
+
+def test_without_a_second_null_and_without_shifts_nothing_is_made_up():
+    sta = averages(2, (4, 5))
+    judged = judge_significance(sta, null_of(sta, np.empty((2, 0))), 0.1)
+    for unknown in (judged.smoothed_z, judged.p_value_smoothed, judged.p_value_field, judged.q_value_field):
+        assert np.isnan(unknown).tolist() == [True, True]
+    null = null_of(sta, np.empty((2, 0)))
+    judged = judge_significance(sta, null, 0.1, smoothed=null)
+    assert judged.p_value_field.tolist() == judged.p_value_smoothed.tolist() == judged.p_value.tolist() == [1, 1]
+
+
+def test_the_analytic_p_is_that_of_as_many_independent_z_as_are_known():
+    sta = averages(9, (4, 5), [-0.1, 0.0, 0.1, 20.0], min_spikes=20)
+    n_known = [sum(np.isfinite(z).sum() for z in of_neuron[1:]) for of_neuron in sta.z]
+    assert n_known[0] == 38  # two delays of 19 blocks that change, and one with too few spikes
+    p_of_one = 2 * stats.norm.sf(np.nanmax(np.abs(sta.z[:, 1:]), axis=(1, 2, 3)))
+    judged = judge_significance(sta, null_of(sta, np.empty((9, 0))), 0.1)
+    np.testing.assert_allclose(judged.p_value_analytic, 1 - (1 - p_of_one) ** n_known, rtol=1e-9)
+
+
+def test_a_spike_in_every_frame_says_nothing():
+    frames, clock = np.tile([-1, 1], 50)[:, None, None], FrameClock.regular(10, 100, 0)
+    what = (frames, clock, [np.arange(100) / 10 + 0.05], [0.0])
+    null = circular_shift_null(*what, neuron_numbers=[0], seed=0, n_shifts=9)
+    judged = judge_significance(spike_triggered_average(*what), null, 0.1)
+    assert judged.p_value.tolist() == judged.p_value_analytic.tolist() == [1]
+
+
+def test_a_null_must_have_the_same_peaks_but_for_roundings():
+    sta = averages(4, (4, 5))
+    null = null_of(sta, np.ones((4, 3)))
+    judge_significance(sta, null_of(sta, null.maxima, null.observed * (1 + 1e-7)), 0.1)
+    shown = ", ".join(f"{z:.3f}" for z in null.observed[:3])
+    for n_shown, written in ((4, rf"\|z\| = {shown}, ... \(4 neurons\)"), (3, rf"\|z\| = {shown} \(3 neurons\)")):
+        wrong = null_of(sta, null.maxima[:n_shown], null.observed[:n_shown] * (1 + 1e-5))
+        with pytest.raises(ContractError, match=f"but the null was made for {written}, expected the same movie"):
+            judge_significance(sta, wrong, 0.1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, np.nan])
+def test_alpha_is_a_chance(alpha):
+    sta = averages(1, (4, 5))
+    with pytest.raises(ContractError, match=f"alpha is {alpha}, expected a chance between 0 and 1"):
+        judge_significance(sta, null_of(sta, np.ones((1, 3))), 0.1, alpha=alpha)
 
 
 def test_a_null_of_something_else_is_refused():

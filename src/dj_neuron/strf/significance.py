@@ -142,7 +142,7 @@ def judge_significance(
         _, of_smoothed = _ranked(smoothed)
         p_value_smoothed = of_smoothed[:, 0]
         rarer = np.fmin(p_values, of_smoothed)
-        n_as_rare = np.count_nonzero(rarer <= rarer[:, :1] * (1 + _ROUNDING), axis=1)
+        n_as_rare = np.count_nonzero(rarer <= rarer[:, :1], axis=1)
         p_value_field = np.where(np.isfinite(rarer[:, 0]), n_as_rare / rarer.shape[1], np.nan)
     threshold_z = np.where(has_peak, _threshold(maxima, alpha), np.nan)
     is_causal = (sta.delays_s >= 0)[:, None, None]
