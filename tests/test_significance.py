@@ -373,8 +373,10 @@ def test_a_spike_in_every_frame_says_nothing():
     frames, clock = np.tile([-1, 1], 50)[:, None, None], FrameClock.regular(10, 100, 0)
     what = (frames, clock, [np.arange(100) / 10 + 0.05], [0.0])
     null = circular_shift_null(*what, neuron_numbers=[0], seed=0, n_shifts=9)
-    judged = judge_significance(spike_triggered_average(*what), null, 0.1)
+    judged = judge_significance(spike_triggered_average(*what), null, 0.1, alpha=0.5)
     assert judged.p_value.tolist() == judged.p_value_analytic.tolist() == [1]
+    assert judged.threshold_z.tolist() == [0]
+    assert not judged.is_significant.any()
 
 
 def test_a_null_must_have_the_same_peaks_but_for_roundings():
@@ -404,6 +406,9 @@ def test_a_null_of_something_else_is_refused():
         judge_significance(spike_triggered_average(frames, clock, train, [0.3]), null, 1 / RATE_HZ)
     with pytest.raises(ContractError, match=r"\(2 neurons\), but the null was made for .* \(1 neurons\)"):
         judge_significance(spike_triggered_average(frames, clock, 2 * train, delays), null, 1 / RATE_HZ)
+    of_both = circular_shift_null(frames, clock, 2 * train, delays, neuron_numbers=[0, 1], seed=0)
+    with pytest.raises(ContractError, match=r"\(1 neurons\), but the null was made for .* \(2 neurons\)"):
+        judge_significance(spike_triggered_average(frames, clock, train, delays), of_both, 1 / RATE_HZ)
     with pytest.raises(ContractError, match="alpha is 5"):
         judge_significance(spike_triggered_average(frames, clock, train, delays), null, 1 / RATE_HZ, alpha=5)
     with pytest.raises(AlignmentError, match="2 neuron numbers for 1 spike trains"):

@@ -175,7 +175,7 @@ def false_discovery_rate(p_value: Floats) -> Floats:
     tested = np.flatnonzero(np.isfinite(p_value))
     descending = tested[np.argsort(p_value[tested])[::-1]]
     raised = p_value[descending] * tested.size / np.arange(tested.size, 0, -1)
-    q_value[descending] = np.minimum.accumulate(np.minimum(raised, 1))
+    q_value[descending] = np.minimum.accumulate(raised)
     return q_value
 
 
