@@ -31,6 +31,15 @@ def test_z_grows_with_the_root_of_time_and_maps_approach_the_final_one():
     np.testing.assert_allclose(growth, [0.5, 0.5**0.5, 1], atol=0.08)
     assert (np.diff(found.map_r[:8], axis=1) > 0).all()
     np.testing.assert_allclose(found.map_r[:, -1], 1)
+    unreliable = 1 / found.reliability[:8] - 1
+    np.testing.assert_allclose(found.minutes_needed[:8], 200 / 60 * 9 * unreliable)
+
+
+def test_delays_may_come_in_any_order():
+    what, order = recording(11, 1500), np.random.default_rng(12).permutation(DELAYS.size)
+    found, other = (data_sufficiency(*what, delays, stretch_s=5) for delays in (DELAYS, DELAYS[order]))
+    for name in ("peak_z", "map_r", "split_half_r", "reliability", "minutes_needed"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(other, name))
 
 
 def z_of_part(frames, train, in_part, lag):
@@ -56,6 +65,31 @@ def test_parts_are_those_of_spikes_and_frames_cut_by_hand():
         assert found.map_r[neuron, 0] == pytest.approx(expected)
         a, b = (z_of_part(frames, train, in_part, lag) for in_part in (is_even, ~is_even))
         assert found.split_half_r[neuron] == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_parts_end_with_their_last_frame():
+    rng = np.random.default_rng(9)
+    frames, clock = rng.choice([-1, 1], (100, 3, 4)), FrameClock.regular(1, 100, 0)
+    train = np.arange(100.0)[rng.random(100) < 0.4]  # at the beginnings of frames
+    fractions = [0.07, 0.29, 0.295, 0.57, 1.0]  # 0.07 and 0.29 of 100 are roundings away from 7 and 29
+    found = data_sufficiency(frames, clock, [train], [0.0], fractions=fractions, stretch_s=10)
+    np.testing.assert_allclose(found.minutes, np.array([7, 29, 30, 57, 100]) / 60)
+    z = spike_triggered_average(frames, clock, [train], [0.0]).z[0, 0].ravel()
+    peak = np.abs(z).argmax()
+    for place, n_frames in enumerate([7, 29, 30, 57, 100]):
+        shown = frames.reshape(100, -1)[train[train < n_frames].astype(int)]
+        error = frames.reshape(100, -1).std(axis=0) / np.sqrt(len(shown))
+        of_part = (shown.mean(axis=0) - frames[:n_frames].reshape(n_frames, -1).mean(axis=0)) / error
+        assert found.peak_z[0, place] == pytest.approx(of_part[peak] * np.sign(z[peak]))
+        assert found.map_r[0, place] == pytest.approx(np.corrcoef(of_part, z)[0, 1])
+
+
+def test_minutes_are_those_that_the_movie_was_shown():
+    starts = np.r_[np.arange(10.0), np.arange(15.0, 25.0)]
+    clock = FrameClock.from_starts(starts, 25.0, gaps_s=[(10.0, 15.0)])
+    frames = np.random.default_rng(10).choice([-1, 1], (20, 2, 3))
+    found = data_sufficiency(frames, clock, [starts + 0.5], [0.0], fractions=[0.5, 0.75, 1.0], stretch_s=5)
+    np.testing.assert_allclose(found.minutes * 60, [10, 15, 20])
 
 
 def test_halves_take_every_spike_once_on_any_clock():
@@ -118,8 +152,12 @@ def test_what_cannot_be_split_is_refused():
     frames, clock, trains = recording(8, 600)
     with pytest.raises(AlignmentError, match="at least two stretches of 10 s"):
         data_sufficiency(frames, clock, trains, DELAYS)
-    with pytest.raises(AlignmentError, match="fractions are"):
-        data_sufficiency(frames, clock, trains, DELAYS, fractions=[0.0, 2.0])
+    for fractions in ([0.0], [0.5, 1.001], [np.nan], [[0.5]]):
+        with pytest.raises(
+            AlignmentError, match=r"fractions are .*, expected parts of the recording above 0 and up to"
+        ):
+            data_sufficiency(frames, clock, trains, DELAYS, fractions=fractions, stretch_s=1)
+    assert data_sufficiency(frames, clock, [], DELAYS, fractions=0.5, stretch_s=1).peak_z.shape == (0, 1)
 
 
 def test_maps_are_correlated_over_the_blocks_that_both_know():
@@ -128,6 +166,21 @@ def test_maps_are_correlated_over_the_blocks_that_both_know():
     known = np.isfinite(a) & np.isfinite(b)
     expected = [np.corrcoef(a[i, known[i]], b[i, known[i]])[0, 1] for i in range(3)]
     np.testing.assert_allclose(_correlations(a, b), expected)
+    np.testing.assert_allclose(_correlations(a / 1000, b / 1000), expected)
+    a[0, 7:], b[1] = np.nan, 2.0  # no block that both know, no spread
+    np.testing.assert_allclose(_correlations(a, b), [np.nan, np.nan, expected[2]])
+
+
+def test_a_movie_of_a_few_blocks_foretells_nothing():
+    for n_blocks in (1, 2, 3):
+        rng = np.random.default_rng(n_blocks)
+        frames, clock = rng.choice([-1, 1], (600, 1, n_blocks)), FrameClock.regular(RATE_HZ, 600, 0)
+        trains = [np.sort(rng.uniform(0, 10, 99)) for _ in range(20)]
+        found = data_sufficiency(frames, clock, trains, [0.0], stretch_s=1)
+        assert np.isnan(found.minutes_needed).all()
+        assert np.isnan(found.split_half_r).all() == (n_blocks == 1)
+    for r in (1.0, 0.99, 0.0):
+        assert np.isnan(_extrapolate(np.array([r]), 3, 10.0)[1]).all()
 
 
 def test_a_correlation_of_less_than_2_33_standard_errors_promises_nothing():
@@ -137,5 +190,10 @@ def test_a_correlation_of_less_than_2_33_standard_errors_promises_nothing():
         reliability, minutes = _extrapolate(r, n_blocks, 10.0)
         assert reliability == pytest.approx(2 * r / (1 + r))
         assert np.isfinite(minutes).all() == is_sure
+    reliability, minutes = _extrapolate(np.array([-0.01, 0.0, 1.0]), n_blocks, 10.0)
+    np.testing.assert_array_equal(reliability, [np.nan, 0, 1])
+    np.testing.assert_array_equal(minutes, [np.nan, np.nan, 0])
+    assert np.isfinite(_extrapolate(np.tanh(np.array([2.34])), 4, 10.0)[1])
+    assert _extrapolate(np.array([1 + 1e-15]), n_blocks, 10.0)[1] == pytest.approx(0)  # but for roundings
     reliability, minutes = _extrapolate(np.array([0.8]), n_blocks, 10.0)
     assert minutes == pytest.approx(10 * 0.9 * (1 - reliability) / (reliability * 0.1))

@@ -204,8 +204,8 @@ def _extrapolate(split_half_r: Floats, n_blocks: int, minutes: float) -> tuple[F
     """Give reliability, and the minutes for the one wanted."""
     r = np.where(split_half_r >= 0, split_half_r, np.nan)
     reliability = 2 * r / (1 + r)
-    with np.errstate(divide="ignore"):
-        is_sure = np.arctanh(np.minimum(r, 1)) * np.sqrt(max(n_blocks - 3, 0)) > _SURE
+    with np.errstate(divide="ignore", invalid="ignore"):  # two blocks always agree fully, and three say nothing either
+        is_sure = np.arctanh(np.minimum(r, 1)) * np.sqrt(n_blocks - 3) > _SURE
     known = np.where(is_sure, reliability, np.nan)
     times_longer = RELIABILITY_WANTED * (1 - known) / (known * (1 - RELIABILITY_WANTED))
     return reliability, times_longer * minutes
