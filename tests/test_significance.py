@@ -15,7 +15,7 @@ from dj_neuron.strf import (
     spike_triggered_average,
 )
 from dj_neuron.strf._bit_kernel import MIN_PLANES
-from dj_neuron.strf._null_kernel import TILE_BLOCKS, _bound, _may_reach, _write_complement
+from dj_neuron.strf._null_kernel import TILE_BLOCKS, _bound, _may_reach, _write_complement, largest_deviations
 from dj_neuron.strf._vectors import N_WORDS
 from dj_neuron.strf.significance import false_discovery_rate
 
@@ -71,6 +71,7 @@ def test_the_null_agrees_with_a_naive_loop_and_with_its_numpy_form(recording, mi
     compiled = circular_shift_null(*arguments, **options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shift_null, "HAS_NUMBA", False)
+        patch.setattr(shift_null, "_CHUNK_VALUES", 30_000)  # several pieces
         plain = circular_shift_null(*arguments, **options)
     np.testing.assert_array_equal(compiled.observed, plain.observed)
     np.testing.assert_array_equal(compiled.maxima, plain.maxima)
@@ -159,12 +160,69 @@ def test_graded_movies_take_part(monkeypatch):
     monkeypatch.setattr(shift_null, "_CHUNK_VALUES", 2000)  # several pieces
     rng = np.random.default_rng(2)
     frames = rng.normal(3, 1, (300, 3, 7))
-    frames[:, 1, 2] = 5.0
+    frames.reshape(300, -1)[:, [0, 1, 2, 3, 4, 5, 6, 7, 9]] = 5.0  # all of the first piece, and some more
     clock, train = FrameClock.regular(RATE_HZ, 300, 0), np.sort(rng.uniform(0, 5, 90))
     delays = np.arange(-1, 4) / RATE_HZ
     null = circular_shift_null(frames, clock, [train], delays, neuron_numbers=[0], seed=0, n_shifts=9, margin_s=0.1)
     expected = naive(frames, clock, train, delays, [0, *null.shifts[0]], 1)
     np.testing.assert_allclose([null.observed[0], *null.maxima[0]], expected)
+
+
+@pytest.mark.parametrize("value", [1, 0.3], ids=["two levels", "graded"])
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_a_movie_that_never_changes_has_no_deviations(value, is_compiled, monkeypatch):
+    monkeypatch.setattr(shift_null, "HAS_NUMBA", is_compiled)
+    frames, clock = np.full((40, 3, 5), value), FrameClock.regular(10, 40, 0)
+    null = circular_shift_null(frames, clock, [[1.0, 2.0]], [0.0], neuron_numbers=[0], seed=0, n_shifts=3)
+    assert np.isnan([null.observed[0], *null.maxima[0]]).tolist() == [True] * 4
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_spikes_at_all_showings_of_an_image_count_together(is_compiled, monkeypatch):
+    monkeypatch.setattr(shift_null, "HAS_NUMBA", is_compiled)
+    rng = np.random.default_rng(15)
+    frozen = rng.choice([-1, 1], (60, 4, 5))
+    frames, clock = np.concatenate([frozen, rng.choice([-1, 1], (30, 4, 5)), frozen]), FrameClock.regular(10, 150, 0)
+    once = np.sort(rng.uniform(0, 6, 20))
+    trains, delays = [np.concatenate([once, once + 9]), np.sort(rng.uniform(0, 15, 40))], np.arange(3) / 10
+    null = circular_shift_null(frames, clock, trains, delays, neuron_numbers=[0, 1], seed=0, n_shifts=3)
+    expected = np.abs(spike_triggered_average(frames, clock, trains, delays).z).max(axis=(1, 2, 3))
+    np.testing.assert_allclose(null.observed, expected)
+
+
+def test_every_pair_of_tile_and_neuron_is_looked_at_by_one_part():
+    rng = np.random.default_rng(16)
+    n_frames, n_tiles, sizes, n_own, n_rows = 130, 3, [0, 5, 64, 100, 150], 20, 4
+    data = rng.integers(0, 256, (n_frames, n_tiles * TILE_BLOCKS // 8), np.uint8)
+    bits = np.unpackbits(data, axis=1, bitorder="little").astype(np.int64)
+    share = bits.mean(axis=0)
+    weight = (rng.choice([0.0, 1, 2], (TILE_BLOCKS, n_tiles)) * [0, 0.5, 1]).T.ravel()  # the first takes no part
+    lags = np.array([0, 1, -2, 7] * len(sizes))
+    cores = [np.sort(rng.integers(10, n_frames - 10, size)) for size in sizes]  # the lags lead to no end
+    own = [np.sort(rng.integers(0, n_frames, size)) for size in rng.integers(0, n_own, lags.size)]
+    core_starts = np.cumsum([0, *sizes])
+    own_sizes = np.array([frames.size for frames in own])
+    roots, shifts = rng.uniform(0.5, 20, lags.size), np.sort(rng.integers(0, n_frames, (len(sizes), 6)), axis=1)
+    n_planes = np.array([max(MIN_PLANES, int(size + n_own).bit_length() + 1) for size in sizes])
+    expected = np.zeros((n_tiles, *shifts.shape))
+    for row, lag in enumerate(lags):
+        neuron = row // n_rows
+        frames = np.concatenate([cores[neuron] - lag, own[row]])
+        for place, shift in enumerate(shifts[neuron]):
+            deviation = np.abs(bits[(frames + shift) % n_frames].sum(axis=0) - frames.size * share) * weight
+            of_tiles = deviation.reshape(n_tiles, -1).max(axis=1) / roots[row]
+            expected[:, neuron, place] = np.maximum(expected[:, neuron, place], of_tiles)
+    for n_parts in (1, 2, 4, 15, 20):
+        largest = np.zeros((n_parts, *shifts.shape))
+        for part in range(n_parts):
+            largest_deviations(
+                *(part, n_parts, data, np.concatenate([*cores, *own]).astype(np.uint32), core_starts),
+                *(np.arange(0, lags.size + 1, n_rows), core_starts[-1] + np.cumsum(own_sizes) - own_sizes, own_sizes),
+                *(lags, roots, n_planes, shifts, share, weight, largest),
+            )
+        np.testing.assert_array_equal(largest.max(axis=0), expected.max(axis=0))
+        if n_parts == 15:
+            np.testing.assert_array_equal(largest.sum(axis=1), expected.reshape(15, -1))
 
 
 def test_the_null_is_that_of_a_train_moved_around_the_recording():
@@ -188,6 +246,9 @@ def test_shifts_keep_away_from_0_on_both_sides_and_are_all_taken_where_they_are_
     assert null.n_shifts == 49
     usual = circular_shift_null(frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0)
     assert usual.shifts.tolist() == [list(range(21, 80))]  # half a second less on both sides
+    for some, margin_s, least in (([0.0], 0.0, 1), ([0.0], -3.0, 1), ([0.3, 0.5], 0.0, 6), ([-0.7, -0.3], 0.1, 9)):
+        found = circular_shift_null(frames, clock, [[5.0]], some, neuron_numbers=[0], seed=0, margin_s=margin_s)
+        assert found.shifts.tolist() == [list(range(least, 101 - least))]
     none = circular_shift_null(frames, clock, [[1.0, 5.0]], delays, neuron_numbers=[0], seed=0, margin_s=9.0)
     assert none.n_shifts == 0
     judged = judge_significance(spike_triggered_average(frames, clock, [[1.0, 5.0]], delays), none, 0.1)

@@ -146,7 +146,7 @@ def circular_shift_null(
 
 def possible_shifts(frame_clock: FrameClock, delays_s: Floats, margin_s: float) -> Ints:
     """Give the shifts, in frames, that keep away from 0 by the span of the delays, 0 included, and a margin."""
-    span_s = max(delays_s.max(initial=0), 0) - min(delays_s.min(initial=0), 0)
+    span_s = delays_s.max(initial=0) - delays_s.min(initial=0)
     least = max(1, int(np.ceil((span_s + margin_s) * frame_clock.frame_rate_hz - 1e-6)) + 1)
     return np.arange(least, frame_clock.n_frames - least + 1)
 
