@@ -65,6 +65,7 @@ def test_it_agrees_with_a_naive_loop(seed, shape, block_size_um, is_graded, n_la
     with pytest.MonkeyPatch.context() as patch:  # several pieces in space and time
         patch.setattr(smoothed_null, "_CHUNK_VALUES", 1000)
         patch.setattr(smoothed_null, "_GROUP_VALUES", 2000)
+        patch.setattr(smoothed_null, "_SPECTRUM_VALUES", 5000)
         smoothed = smoothed_shift_null(*what, block_size_um, null)
     assert np.isnan(smoothed.observed[0])
     for i in (1, 2):
@@ -73,6 +74,73 @@ def test_it_agrees_with_a_naive_loop(seed, shape, block_size_um, is_graded, n_la
         if counts.any():
             expected = naive(frames, counts, n_lags, [0, *null.shifts[i]], block_size_um)
             np.testing.assert_allclose([smoothed.observed[i], *smoothed.maxima[i]], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_places_that_never_change_take_no_part():
+    rng = np.random.default_rng(4)
+    frames, clock = np.full((200, 6, 8), 0.7), FrameClock.regular(10, 200, 0)
+    what = (frames, clock, [np.sort(rng.uniform(0, 20, 60))], np.arange(3) / 10)
+    for n_changing in (0, 2):
+        frames[:, :n_changing, :n_changing] = rng.normal(size=(200, n_changing, n_changing))
+        null = circular_shift_null(*what, neuron_numbers=[0], seed=1, n_shifts=9)
+        smoothed = smoothed_shift_null(*what, (8.0, 8.0), null)
+        shown = clock.frames_at(what[2][0], 0.0)
+        counts = np.bincount(shown[shown >= 2], minlength=200)
+        expected = naive(frames, counts, 3, [0, *null.shifts[0]], (8.0, 8.0))
+        np.testing.assert_allclose([smoothed.observed[0], *smoothed.maxima[0]], expected, rtol=2e-3)
+
+
+def test_lags_are_all_frames_between_the_first_and_the_last_delay():
+    rng = np.random.default_rng(5)
+    frames, clock = rng.choice([-1, 1], (300, 5, 6)), FrameClock.regular(10, 300, 0)
+    train = np.sort(rng.integers(20, 280, 90) + 0.5) / 10
+    null = circular_shift_null(frames, clock, [train], [0.0, 0.3], neuron_numbers=[0], seed=1, n_shifts=9)
+    of_all = smoothed_shift_null(frames, clock, [train], np.arange(4) / 10, (8.0, 8.0), null)
+    for delays, later in (([0.3, -0.4, 0.0], 0), ([0.2, 0.5], 2)):
+        found = smoothed_shift_null(frames, clock, [train + later / 10], delays, (8.0, 8.0), null)
+        np.testing.assert_array_equal(found.maxima, of_all.maxima)
+        np.testing.assert_array_equal(found.observed, of_all.observed)
+    one = smoothed_shift_null(frames, clock, [train], [-0.1, 0.0], (8.0, 8.0), null)
+    counts = np.bincount(np.rint(train * 10 - 0.5).astype(int), minlength=300)
+    np.testing.assert_allclose(one.maxima[0], naive(frames, counts, 1, null.shifts[0], (8.0, 8.0)), rtol=1e-3)
+    before = smoothed_shift_null(frames, clock, [train], [-0.2, -0.1], (8.0, 8.0), null)
+    assert np.isnan([before.observed[0], *before.maxima[0]]).all()
+
+
+def test_spikes_without_a_history_do_not_make_up_the_least_number():
+    rng = np.random.default_rng(6)
+    frames, clock = rng.choice([-1, 1], (100, 2, 3)), FrameClock.regular(10, 100, 0)
+    trains, delays = [[1.0, 2.0, 3.0], [1.0, 2.0], [0.1, 1.0, 2.0], [1.0, 2.0, 10.1], []], np.arange(3) / 10
+    for least, n_known in ((3, 1), (2, 4), (0, 4)):
+        null = circular_shift_null(
+            frames, clock, trains, delays, neuron_numbers=range(5), seed=1, n_shifts=3, min_spikes=least
+        )
+        smoothed = smoothed_shift_null(frames, clock, trains, delays, (8.0, 8.0), null)
+        assert np.isfinite(smoothed.observed).tolist() == [True] * n_known + [False] * (5 - n_known)
+        assert (smoothed.seed, smoothed.min_spikes) == (1, least)
+        np.testing.assert_array_equal(smoothed.shifts, null.shifts)
+
+
+@pytest.mark.parametrize(
+    ("n_lags", "last_frames_s", "is_whole"),
+    [
+        (4, [0.1, 0.2], True),
+        (4, [0.3], False),
+        (4, [0.05, 0.06], True),
+        (4, [0.04] * 4, False),
+        (10, [0.05, 0.06] * 2, True),
+        (10, [0.05, 0.06] * 3, False),
+    ],
+)
+def test_a_history_may_have_a_frame_more_or_less_and_a_tenth(n_lags, last_frames_s, is_whole):
+    edges = np.cumsum([0, *[0.1] * 30, *last_frames_s, *[0.1] * 30])
+    clock = FrameClock.from_edges(edges)
+    assert clock.frame_rate_hz == pytest.approx(10, abs=0.4)
+    frames = np.random.default_rng(7).normal(size=(edges.size - 1, 1, 1))
+    spike = 3.0 + sum(last_frames_s) + 0.05  # in the frame after these, which are part of its history
+    what = (frames, clock, [[spike]], np.arange(n_lags) / 10)
+    null = circular_shift_null(*what, neuron_numbers=[0], seed=1, n_shifts=3, margin_s=0.1)
+    assert np.isfinite(smoothed_shift_null(*what, (8.0, 8.0), null).observed[0]) == is_whole
 
 
 def test_no_history_reaches_across_a_join_or_a_gap():

@@ -162,8 +162,7 @@ def _smoothed_movie(movie: Movie, block_size_um: tuple[float, float]) -> Iterato
             values -= values.mean(axis=1, keepdims=True)
             deviation = values.std(axis=1, keepdims=True)
             changes = deviation[:, 0] > _LEAST_DEVIATION
-            if changes.any():
-                yield values[changes] / deviation[changes]
+            yield values[changes] / deviation[changes]
 
 
 def _projected(movie: Movie, rows: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
