@@ -35,7 +35,7 @@ def _fill_regular(
     if n_near_edges:
         for spike in range(times_s.size):
             seen_s = times_s[spike] - delay_s + shift_s
-            frame = min(max(int((seen_s - starts_s[0]) * rate_hz), 0), starts_s.size - 1)
+            frame = min(int((seen_s - starts_s[0]) * rate_hz), starts_s.size - 1)
             frames[spike] = frame + int(ends_s[frame] <= seen_s) - int(starts_s[frame] > seen_s) - begin
 
 
@@ -123,7 +123,7 @@ def align_rows(
         low = _first_at(times_s, earliest, latest, delay_s, shift_s, starts_s[begin])
         edge_s = starts_s[end] if end < n_frames else ends_s[n_frames - 1]
         high = _first_at(times_s, low, latest, delay_s, shift_s, edge_s)
-        found = frames[first[row] : first[row] + (high - low + padding - 1) // padding * padding]
+        found = frames[first[row] :]
         n_used = high - low
         if is_regular:
             _fill_regular(times_s[low:high], delay_s, shift_s, starts_s, ends_s, rate_hz, begin, found)

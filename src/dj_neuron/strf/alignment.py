@@ -49,13 +49,6 @@ class AlignedSpikes:
     frames: NDArray[np.uint32]
     square_counts: Ints
 
-    def by_frame(self) -> tuple[Ints, Ints]:
-        """Give row and frame of every entry, ascending in frames."""
-        rows = np.repeat(np.arange(self.first.size), self.sizes)
-        frames = np.concatenate([self.row(number) for number in range(self.first.size)]).astype(np.int64)
-        order = np.argsort(frames, kind="stable")
-        return rows[order], frames[order]
-
     def row(self, number: int) -> NDArray[np.uint32]:
         """Give the frames of a row, without padding."""
         begin = self.first[number]

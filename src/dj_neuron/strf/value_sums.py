@@ -191,9 +191,7 @@ def _cuts(spikes: AlignedSpikes, step: int, n_frames: int) -> Ints:
 
 def _as_trains(spikes: AlignedSpikes, lags: Ints) -> list[Ints] | None:
     """Give the frames of each train's spikes at lag 0, if its rows are these less the lags; they may be outside."""
-    n_frames, n_trains = int(spikes.sizes[-1]), (spikes.sizes.size - 1) // max(lags.size, 1)
-    if lags.size < 2 or np.unique(lags).size < lags.size:
-        return None
+    n_frames, n_trains = int(spikes.sizes[-1]), (spikes.sizes.size - 1) // lags.size
     trains = []
     for train in range(n_trains):
         rows = [spikes.row(train * lags.size + place).astype(np.int64) + lag for place, lag in enumerate(lags)]
