@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from dj_neuron.contracts import Movie, Stimulation
 from dj_neuron.errors import AlignmentError
 from dj_neuron.strf import autocorrelogram, refractory_violations
-from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, FrameClock
+from dj_neuron.strf.alignment import align
+from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP, MOST_DELAYS, FrameClock
 
 rates = st.floats(1, 500)
 onsets = st.floats(0, 5000)
@@ -34,6 +35,34 @@ def test_a_spike_just_before_a_boundary_does_not_see_the_next_frame():
     assert clock.frames_at(np.array([boundary - 1e-9, boundary, boundary + 1e-9]), 0.0).tolist() == [2999, 3000, 3000]
 
 
+WITH_A_GAP = FrameClock.from_starts([4.0, 5.0, 6.0], 7.0, gaps_s=[(5.5, 6.0)])
+WITH_A_JOIN = FrameClock.from_edges([4.0, 5.0, 6.0, 7.0], joins_s=[4.5])
+
+
+@pytest.mark.parametrize(
+    ("clock", "edge_s", "delay_s", "before", "after"),
+    [
+        *((FrameClock.regular(1, 3, 4.0), 4.0 + k, 0.0, k - 1, k if k < 3 else AFTER_END) for k in range(4)),
+        *((WITH_A_JOIN, 4.0 + k, 0.0, k - 1, k if k < 3 else AFTER_END) for k in range(4)),
+        (WITH_A_GAP, 5.5, 0.0, 1, IN_GAP),
+        (WITH_A_GAP, 6.0, 0.0, IN_GAP, 2),
+        (WITH_A_JOIN, 4.5, 0.25, 0, IN_GAP),
+        (WITH_A_JOIN, 4.25, -0.25, 0, IN_GAP),
+    ],
+)
+def test_sixteen_roundings_before_an_edge_is_at_the_edge(clock, edge_s, delay_s, before, after):
+    train = edge_s - np.spacing(7.0) * np.array([17, 16])
+    assert clock.frames_at(train, delay_s).tolist() == [before, after]
+    assert align(clock, [train], np.array([delay_s]), "floor").row(0).tolist() == [k for k in (before, after) if k >= 0]
+
+
+@pytest.mark.parametrize("edges", [[-9.0, -2.0, 1.0], [-1.0, 2.0, 9.0]])
+def test_rounding_is_that_of_the_largest_time(edges):
+    ulp = np.spacing(1.0)
+    found = FrameClock.from_edges(edges).tolerances_s([np.empty(0), np.array([-20.0, 3.0])], np.array([0.5, -40.0]))
+    assert found.tolist() == [[16 * 8 * ulp, 16 * 32 * ulp], [16 * 16 * ulp, 16 * 32 * ulp]]
+
+
 def test_the_measured_rate_is_used():
     nominal, measured = FrameClock.regular(60, 5000, 0), FrameClock.regular(59.9815, 5000, 0)
     spike = np.array([(4125 + 0.5) / 59.9815])
@@ -48,6 +77,19 @@ def test_a_stimulation_has_the_clock_of_its_frame_times_or_of_its_rate():
     edges = {"frame_edges_s": [1, 1.5, 2, 4], "gaps_s": [[1.8, 2]]}
     measured = FrameClock.of(Stimulation(1, movie, 1.0, 0.0, 5.0, **edges))
     assert (measured.starts_s.tolist(), measured.ends_s.tolist()) == ([1, 1.5, 2], [1.5, 1.8, 4])
+
+
+def test_frames_of_a_regular_clock_follow_each_other():
+    clock = FrameClock.regular(4, 3, 1.5)
+    assert (clock.starts_s.tolist(), clock.ends_s.tolist()) == ([1.5, 1.75, 2.0], [1.75, 2.0, 2.25])
+    assert (clock.n_frames, clock.frame_rate_hz, clock.is_regular, clock.joins_s.size) == (3, 4.0, True, 0)
+    assert FrameClock.regular(4, 1, 1.5).ends_s.tolist() == [1.75]
+
+
+def test_a_clock_of_times_alone_is_measured_and_knows_no_rate():
+    clock = FrameClock(np.array([0.0, 0.1]), np.array([0.1, 0.2]))
+    assert (clock.frame_rate_hz, clock.is_regular, clock.joins_s.size) == (0, False, 0)
+    assert align(clock, [np.array([0.05, 0.15])], np.zeros(1), "floor").row(0).tolist() == [0, 1]
 
 
 def test_the_onset_is_subtracted_once():
@@ -101,11 +143,15 @@ def test_no_delay_reaches_across_a_join():
     spikes = np.array([0.45, 0.55, 0.65])
     assert clock.frames_at(spikes, 0.1).tolist() == [3, IN_GAP, 5]
     assert clock.frames_at(spikes, -0.1).tolist() == [IN_GAP, 6, 7]
+    several = FrameClock.from_edges(np.arange(11) / 10, joins_s=[1.2, -0.2, 0.5, 0.1])
+    assert several.frames_at(np.array([0.05, 0.15, 0.25, 0.55]), 0.1).tolist() == [BEFORE_ONSET, IN_GAP, 1, IN_GAP]
+    # outside of the movie there is no frame to reach
+    assert several.frames_at(np.array([-0.15, 1.25]), 0.1).tolist() == [BEFORE_ONSET, AFTER_END]
 
 
 def test_nearest_is_the_rule_of_2019():
     clock = FrameClock.regular(59.9815, 100, 1.65657)
-    spikes = np.linspace(1.86, 3.52, 500)
+    spikes = np.linspace(1.7, 3.6, 500)
     expected = [round(x) for x in (spikes - 1.65657 - 0.2) * 59.9815]
     expected = [k if 0 <= k < 100 else BEFORE_ONSET if k < 0 else AFTER_END for k in expected]
     assert clock.frames_at(spikes, 0.2, "nearest").tolist() == expected
@@ -128,11 +174,38 @@ def test_ranges_count_whole_frames_so_that_zero_is_the_frame_at_the_spike():
 
 
 @pytest.mark.parametrize(
+    ("first_s", "last_s", "step_s", "expected"),
+    [
+        (0.04, 2.96, 0, [0, 1, 2, 3]),
+        (0.06, 2.94, 0, [1, 2]),
+        (0.94, 1.06, 0, [1]),
+        (0.25, 1.25 - 0.4e-6, 0.5, [0.25, 0.75, 1.25]),
+        (0.25, 1.25 - 0.6e-6, 0.5, [0.25, 0.75]),
+        (-1.5, -1.5, 0, [-1.5]),
+        (-1.5, 0.4, 2, [-1.5]),
+    ],
+)
+def test_ranges_that_hardly_miss_a_delay_have_it(first_s, last_s, step_s, expected):
+    assert FrameClock.regular(1, 100, 0).delays_between(first_s, last_s, step_s).tolist() == expected
+
+
+@pytest.mark.parametrize(("rate_hz", "step_s"), [(2, 0), (7, 0.5)])
+def test_there_are_no_more_delays_than_the_most(rate_hz, step_s):
+    clock = FrameClock.regular(rate_hz, 100, 0)
+    expected = np.arange(MOST_DELAYS) / 2
+    np.testing.assert_array_equal(clock.delays_between(0, expected[-1], step_s), expected)
+    with pytest.raises(AlignmentError, match="too many"):
+        clock.delays_between(0, expected[-1] + 0.5, step_s)
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((0.3, 0.2), "first <= last"),
         ((0.004, 0.01), "no whole frame"),
         ((0, np.inf), "first <= last"),
+        ((0, 1, -0.1), "a step >= 0"),
+        ((0, 1, np.nan), "a step >= 0"),
         ((0, 1, 1e-320), "too many in steps of .* s, expected 10000 at most"),
         ((0, 3600), "too many in frames at 60 Hz"),
     ],
@@ -146,10 +219,19 @@ def test_ranges_without_a_delay_or_with_too_many_are_refused(arguments, words):
     ("make", "words"),
     [
         (lambda: FrameClock.regular(0, 10, 0), "positive rate"),
+        (lambda: FrameClock.regular(-60, 10, 0), "positive rate"),
+        (lambda: FrameClock.regular(np.inf, 10, 0), "positive rate"),
         (lambda: FrameClock.regular(60, 0, 0), "at least one frame"),
+        (lambda: FrameClock.regular(60, 10, np.inf), "finite onset"),
         (lambda: FrameClock.from_edges([1.0]), "at least one frame"),
+        (lambda: FrameClock.from_edges([[0.0, 1.0], [2.0, 3.0]]), r"^frame edges have shape \(2, 2\), "),
+        (lambda: FrameClock.from_starts([], 1.0), r"^frame times have shape \(0,\), .* at least one frame$"),
+        (lambda: FrameClock.from_starts(0.0, 1.0), r"^frame times have shape \(\), "),
+        (lambda: FrameClock.from_starts([[0.0, 1.0]], 2.0), r"^frame times have shape \(1, 2\), "),
         (lambda: FrameClock.from_edges([0.0, 2.0, 1.0]), "ascending"),
+        (lambda: FrameClock.from_edges([0.0, 1.0, 1.0]), "ascending"),
         (lambda: FrameClock.from_edges([0.0, np.nan]), "finite"),
+        (lambda: FrameClock.from_starts([0.0, 1.0], np.inf), "finite"),
         (lambda: FrameClock.from_starts([0.0, 0.1], 0.2, gaps_s=[(0.05, 0.15)]), "a gap from 0.05"),
         (lambda: FrameClock.regular(60, 10, 0).frames_at(np.zeros(1), 0, "round"), "'round'"),
     ],

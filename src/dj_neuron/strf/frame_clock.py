@@ -108,11 +108,14 @@ class FrameClock:
         Raises
         ------
         AlignmentError
-            If times are not finite and ascending, a frame starts inside a gap, or gaps are no pairs.
+            If there is no frame, times are not finite and ascending, a frame starts inside a gap, or gaps are no
+            pairs.
         """
         starts = floats(starts_s, "frame times", error=AlignmentError)
         edges = np.append(starts, real(last_end_s, "last_end_s", error=AlignmentError))
-        if starts.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+        if starts.ndim != 1 or not starts.size:
+            raise AlignmentError(f"frame times have shape {starts.shape}, expected (n_frames,) with at least one frame")
+        if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise AlignmentError(
                 "frame times are not finite and strictly ascending, the end of the last frame included"
             )
