@@ -116,6 +116,66 @@ def test_every_spike_not_counted_is_in_the_ledger():
     assert ledger.n_spikes.tolist() == [[8, 8]]
 
 
+def test_at_least_one_spike_is_asked_for():
+    frames = np.random.default_rng(0).choice([-1, 1], (10, 2, 2))
+    sta = spike_triggered_average(frames, FrameClock.regular(10, 10, 0), [[], [0.55]], 0.0, min_spikes=0)
+    assert np.isnan(sta.values[:, :, 0, 0]).tolist() == np.isnan(sta.error_factor).tolist() == [[True], [False]]
+
+
+@pytest.mark.parametrize("levels", [(-1.0, 1.0), (-1.0, 0.5, 1.0)])
+def test_without_neurons_there_is_the_movie(levels):
+    frames = np.random.default_rng(0).choice(levels, (50, 2, 3))
+    sta = spike_triggered_average(frames, FrameClock.regular(10, 50, 0), [], [0.0, 0.1])
+    assert (sta.values.shape, sta.n_used.shape, sta.error_factor.shape) == ((0, 2, 2, 3), (0, 2), (0, 2))
+    np.testing.assert_allclose([sta.pixel_mean, sta.pixel_sd], [frames.mean(axis=0), frames.std(axis=0)], rtol=1e-6)
+
+
+def test_a_neuron_among_others_is_as_it_is_alone():
+    rng = np.random.default_rng(1)
+    frames, clock = rng.normal(size=(100, 2, 3)), FrameClock.regular(10, 100, 1.0)
+    trains = [np.sort(rng.uniform(0, 12, size)) for size in (50, 80, 30)]
+    of_all = spike_triggered_average(frames, clock, trains, [0.0, 0.2])
+    for number, train in enumerate(trains):
+        found = of_all.of_neuron(number)
+        alone = spike_triggered_average(frames, clock, [train], [0.0, 0.2])
+        np.testing.assert_array_equal(list(found.ledger), list(alone.ledger))
+        np.testing.assert_array_equal(found.error_factor, alone.error_factor)
+        np.testing.assert_allclose(found.z, alone.z, atol=1e-5)
+
+
+@pytest.mark.parametrize("train", [[0.3, 0.1, 0.9, 0.31, 0.91], [0.1, 0.9, 0.3, 0.91, 0.31]])
+def test_spikes_are_put_in_order(train):
+    frames, clock = np.random.default_rng(2).normal(size=(10, 2, 3)), FrameClock.regular(10, 10, 0.15)
+    found, expected = (spike_triggered_average(frames, clock, [times], [0.0]) for times in (train, np.sort(train)))
+    np.testing.assert_array_equal(found.z, expected.z)
+
+
+def test_spikes_at_all_showings_of_an_image_are_one_number():
+    trial = np.random.default_rng(3).choice([-1.0, 1.0], (40, 3, 3))
+    clock, train = FrameClock.regular(10, 80, 0), [0.35, 4.35, 4.45]
+    for frames, squares in ((np.concatenate([trial, trial]), 2**2 + 1), (np.concatenate([trial, -trial]), 3)):
+        sta = spike_triggered_average(frames, clock, [train], [0.0])
+        assert sta.error_factor.item() == pytest.approx(np.sqrt(squares) / 3)
+
+
+@pytest.mark.parametrize("levels", [(-1.0, 1.0), (9.0, 9.5, 10.0)])
+def test_a_movie_is_the_same_at_the_second_look(levels):
+    rng = np.random.default_rng(4)
+    movie, clock = Movie.from_frames(rng.choice(levels, (90, 2, 3))), FrameClock.regular(10, 90, 0)
+    first, second = (spike_triggered_average(movie, clock, [rng.uniform(0, 9, 50)], [0.0], centre=False) for _ in "ab")
+    assert not (first.values == second.values).all()
+    for name in ("pixel_mean", "pixel_sd"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_a_block_that_never_changes_has_no_spread():
+    frames = np.random.default_rng(5).normal(size=(3000, 1, 40))
+    frames[:, 0, 1:] = np.arange(1, 40) / 10
+    sta = spike_triggered_average(frames, FrameClock.regular(10, 3000, 0), [[0.5]], [0.0])
+    np.testing.assert_allclose(sta.pixel_sd[0, 1:], 0, atol=1e-7)
+    np.testing.assert_allclose(sta.pixel_mean, frames.mean(axis=0), rtol=1e-7)
+
+
 def test_centring_subtracts_the_mean_of_each_block_and_keeps_it():
     rng = np.random.default_rng(2)
     frames = (rng.random((500, 3, 2)) < [[0.2, 0.5], [0.8, 0.3], [0.5, 0.9]]).astype(float)
@@ -177,6 +237,7 @@ def test_takes_movies_contracts_and_arrays_alike():
         ({"frame_rule": "round"}, "^frame_rule is 'round', expected one of floor, nearest$"),
         ({"spike_trains": [], "frame_rule": 2}, "^frame_rule is 2, expected one of floor, nearest$"),
         ({"min_spikes": 1.5}, "^min_spikes is 1.5, expected a whole number from 0 to"),
+        ({"min_spikes": -1}, "^min_spikes is -1, expected a whole number from 0 to"),
         ({"min_spikes": None}, "^min_spikes is None, expected a whole number from 0 to"),
     ],
 )
