@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from dj_neuron.strf import (
     value_sums,
 )
 from dj_neuron.strf.alignment import PADDING, AlignedSpikes, align
+from dj_neuron.strf.frame_clock import AFTER_END, BEFORE_ONSET, IN_GAP
 
 pytestmark = pytest.mark.usefixtures("three_threads")
 
@@ -39,6 +41,15 @@ def aligned(rows, n_frames):
     nothing = np.zeros((1, len(rows) - 1), np.int64)
     ledger = SpikeLedger(sizes[None, :-1], nothing, nothing, nothing)
     return AlignedSpikes(ledger, first[:-1], sizes, frames, nothing)
+
+
+def check_rows(spikes, expected, n_frames):
+    """Each row holds these frames and is filled up with the frame that is none; the last holds all frames."""
+    for number, row in enumerate([*expected, np.arange(n_frames)]):
+        np.testing.assert_array_equal(spikes.row(number), row)
+        begin, end = spikes.first[number] + len(row), spikes.first[number] - (-len(row) // PADDING) * PADDING
+        assert (spikes.frames[begin:end] == n_frames).all()
+    assert end == spikes.frames.size
 
 
 @st.composite
@@ -65,8 +76,8 @@ def counted_one_by_one(frames, row):
 
 
 @settings(max_examples=60)
-@given(movies_and_rows(), st.sampled_from([1, 64, 100, 4096]), st.integers(1, 4))
-def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span, n_threads):
+@given(movies_and_rows(), st.sampled_from([1, 64, 100, 4096]), st.sampled_from([1, 500, 1 << 20]), st.integers(1, 4))
+def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span, batch_words, n_threads):
     frames, rows = movie_and_rows
     movie, spikes = Movie.from_frames(frames), aligned(rows, len(frames))
     if movie.levels[0] == movie.levels[1]:
@@ -74,9 +85,16 @@ def test_counting_agrees_with_counting_one_by_one(movie_and_rows, span, n_thread
     expected = np.array([counted_one_by_one(frames, row) for row in [*rows, range(len(frames))]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_bit_kernel, "SPAN", span)
+        patch.setattr(bit_counter, "_BATCH_WORDS", batch_words)
         patch.setattr(_threads, "_limit", n_threads)
-        np.testing.assert_array_equal(counted(bit_counter.count_compiled, movie, spikes), expected)
-    np.testing.assert_array_equal(counted(bit_counter.count_with_numpy, movie, spikes), expected)
+        for count in (bit_counter.count_compiled, bit_counter.count_with_numpy):
+            np.testing.assert_array_equal(counted(count, movie, spikes), expected)
+
+
+def test_a_graded_movie_has_no_bits_to_count():
+    movie = Movie.from_frames(np.arange(6.0).reshape(3, 1, 2))
+    with pytest.raises(ValueError, match="a movie of two levels"):
+        bit_counter.count_high(movie, aligned([[0]], 3), np.zeros((1, 2)), np.zeros(2))
 
 
 @pytest.mark.parametrize("count", [bit_counter.count_compiled, bit_counter.count_with_numpy])
@@ -173,11 +191,9 @@ def test_compiled_alignment_is_the_plain_rule(clock, data):
     for name in ("n_used", "n_before_onset", "n_after_end", "n_in_gap"):
         np.testing.assert_array_equal(getattr(compiled.ledger, name), getattr(plain.ledger, name))
     np.testing.assert_array_equal(compiled.square_counts, plain.square_counts)
-    for number in range(len(trains) * delays.size):
-        np.testing.assert_array_equal(compiled.row(number), plain.row(number))
-        begin = compiled.first[number] + compiled.ledger.n_used.flat[number]
-        padded = compiled.frames[begin : compiled.first[number] - (-compiled.row(number).size // PADDING) * PADDING]
-        assert (padded == clock.n_frames).all()
+    shown = [clock.frames_at(train, delay_s) for train in trains for delay_s in delays]
+    for spikes in (compiled, plain):
+        check_rows(spikes, [frames[frames >= 0] for frames in shown], clock.n_frames)
 
 
 def test_without_numba_the_same_comes_out(monkeypatch):
@@ -192,27 +208,76 @@ def test_without_numba_the_same_comes_out(monkeypatch):
     np.testing.assert_array_equal(fast.z, plain.z)
 
 
-@pytest.mark.parametrize("rate_hz", [10, 59.98, 1 / 0.03, 119.7])
-def test_spikes_at_the_edges_of_frames_are_the_same_in_parts(rate_hz):
-    clock = FrameClock.regular(rate_hz, 50, 1.7)
+@pytest.mark.parametrize("is_regular", [True, False])
+@pytest.mark.parametrize(("rate_hz", "onset_s"), [(10, 1.7), (10, 0.1), (59.98, 1.7), (1 / 0.03, 1.7), (119.7, 1.7)])
+def test_spikes_at_the_edges_of_frames_are_the_same_in_parts(rate_hz, onset_s, is_regular):
+    clock = FrameClock.regular(rate_hz, 50, onset_s)
     edges_s = np.append(clock.starts_s, clock.ends_s[-1])[:, None]
-    train = np.sort((edges_s + np.spacing(edges_s) * [-40, -16, -8, -1, 0, 1, 8]).ravel())
+    clock = clock if is_regular else FrameClock.from_edges(edges_s[:, 0])
+    around = edges_s + np.spacing(edges_s) * [-40, -16, -8, -1, 0, 1, 8]
+    limits = edges_s + np.spacing(edges_s) * [-1, -0.5, 0, 1] - 16 * np.spacing(edges_s[-1])
+    train = np.sort(np.hstack([around, limits]).ravel())
     delays = np.array([0, 3, 50]) / rate_hz
     alone = align(clock, list(train[:, None]), delays, "floor")  # none has others near edges
     for number, spike in enumerate(train[:, None]):
         for row, delay_s in enumerate(delays, start=number * delays.size):
             shown = clock.frames_at(spike, delay_s)
             assert alone.row(row).tolist() == shown[shown >= 0].tolist()
+    shown = [clock.frames_at(train, delay_s) for delay_s in delays]
     for begin, end in ((0, 50), (0, 20), (20, 50), (13, 14)):
-        spikes = align(clock, [train], delays, "floor", begin, end)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(alignment, "HAS_NUMBA", False)
-            plain = align(clock, [train], delays, "floor", begin, end)
-        np.testing.assert_array_equal(spikes.sizes, plain.sizes)
-        assert [plain.row(row).tolist() for row in range(4)] == [spikes.row(row).tolist() for row in range(4)]
-        for row, delay_s in enumerate(delays):
-            shown = clock.frames_at(train, delay_s)
-            np.testing.assert_array_equal(spikes.row(row), shown[(shown >= begin) & (shown < end)] - begin)
+        for has_numba in (True, False):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(alignment, "HAS_NUMBA", has_numba)
+                spikes = align(clock, [train], delays, "floor", begin, end)
+            expected = [frames[(frames >= begin) & (frames < end)] - begin for frames in shown]
+            check_rows(spikes, expected, end - begin)
+            squares = [sum(np.count_nonzero(row == k) ** 2 for k in range(end - begin)) for row in expected]
+            np.testing.assert_array_equal(spikes.square_counts, [squares])
+
+
+@pytest.mark.parametrize("has_numba", [True, False])
+def test_ledgers_of_parts_add_up(monkeypatch, has_numba):
+    monkeypatch.setattr(alignment, "HAS_NUMBA", has_numba)
+    clock = FrameClock.from_starts([4.0, 5.0, 6.0, 7.0], 8.0, gaps_s=[(4.5, 5.0), (6.5, 7.0)], joins_s=[7.5])
+    trains = [np.arange(2, 20) / 2, np.array([0.25, 6.75, 7.75])]
+    delays = np.array([0.0, 1.0, -3.0])
+    shown = [clock.frames_at(train, delay_s) for train in trains for delay_s in delays]
+    outcomes = (BEFORE_ONSET, AFTER_END, IN_GAP)
+    expected = [[(frames >= 0).sum(), *((frames == outcome).sum() for outcome in outcomes)] for frames in shown]
+    for cuts in ([0, 4], [0, 1, 4], [0, 2, 3, 4]):
+        parts = [align(clock, trains, delays, "floor", *part) for part in pairwise(cuts)]
+        found = sum(np.stack(list(part.ledger)) for part in parts)
+        np.testing.assert_array_equal(found.reshape(4, -1).T, expected)
+
+
+@pytest.mark.parametrize("is_regular", [True, False])
+def test_however_times_are_rounded_spikes_have_room(is_regular):
+    edges_s, rng = 1.7 + np.arange(101) / 59.98, np.random.default_rng(11)
+    clock = FrameClock.regular(59.98, 100, 1.7) if is_regular else FrameClock.from_edges(edges_s)
+    for delay_s in rng.uniform(-2.2, 0.7, 60):
+        ends_s = clock.starts_s[30] + delay_s, clock.ends_s[60] + delay_s
+        tolerance_s = clock.tolerances_s([np.array(ends_s)], np.array([delay_s])).item()
+        # neighbours see other frames, for one without room is written over
+        limits = [end_s - tolerance_s + k * np.spacing(end_s) for k in range(-3, 4) for end_s in ends_s]
+        trains = [np.full(16, limit) for limit in limits]
+        shown = [clock.frames_at(train, delay_s) - 30 for train in trains]
+        expected = [frames[(frames >= 0) & (frames <= 30)] for frames in shown]
+        check_rows(align(clock, trains, np.array([delay_s]), "floor", 30, 61), expected, 31)
+
+
+@pytest.mark.parametrize("beyond", [-np.inf, np.inf])
+def test_a_clock_may_be_a_view_of_a_longer_one(beyond):
+    def longer(times_s):
+        return np.concatenate([[beyond] * 2, times_s, [beyond] * 2])[2:-2]
+
+    given = FrameClock.regular(10, 9, 0.1)  # just before its end, the time since its onset is rounded to that end
+    end_s = given.ends_s[-1]
+    clock = FrameClock(longer(given.starts_s), longer(given.ends_s), frame_rate_hz=10.0, is_regular=True)
+    train = np.nextafter(end_s, [0, 1, 2]) - 16 * np.spacing(end_s)
+    check_rows(align(clock, [train], np.zeros(1), "floor"), [[8]], 9)
+    ends_s = np.append(given.ends_s[:-1], 3.0)
+    clock = FrameClock(longer(given.starts_s), longer(ends_s), frame_rate_hz=10.0)
+    check_rows(align(clock, [np.array([0.15, 2.5, 2.9, 3.0])], np.zeros(1), "floor"), [[0, 8, 8]], 9)
 
 
 @pytest.mark.parametrize("part", [(0, 1000), (200, 300)])
@@ -270,7 +335,7 @@ def recordings(draw, *, may_pause=False):
     clock = with_a_pause(n_frames) if may_pause and draw(st.booleans()) else FrameClock.regular(60, n_frames, 1)
     sizes = draw(st.lists(st.integers(0, 900), min_size=1, max_size=3))
     trains = [np.sort(rng.uniform(0.5, 1.5 + n_frames / 60, size)) for size in sizes]
-    lags = draw(st.lists(st.integers(-9, 30), min_size=1, max_size=6, unique=True))
+    lags = draw(st.lists(st.integers(-9, 30), min_size=1, max_size=6))
     shape = (n_frames, n_y, n_x)
     frames = rng.choice([-1.0, 1.0], shape) if draw(st.booleans()) else 100 + rng.normal(size=shape)
     return frames, clock, trains, np.array(lags) / 60
@@ -300,8 +365,7 @@ def test_all_ways_to_add_up_a_graded_movie_agree(recording, chunk_values):
     spikes = align(clock, trains, delays_s, "floor")
     lags = np.rint(delays_s * 60).astype(np.int64)
     expected = np.array([values[spikes.row(number)].sum(axis=0) for number in range(spikes.sizes.size)])
-    ways = ["sparse", "dense", *(["lags"] if lags.size > 1 else [])]
-    for way, has_numba in [*((way, True) for way in ways), ("sparse", False)]:
+    for way, has_numba in [*((way, True) for way in ("sparse", "dense", "lags")), ("sparse", False)]:
         sums, moments = np.zeros((len(expected) - 1, expected.shape[1])), np.zeros((2, expected.shape[1]))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(value_sums, "_CHUNK_VALUES", chunk_values)
@@ -338,6 +402,45 @@ def test_delays_that_are_not_whole_frames_are_not_taken_for_lags():
     assert value_sums._as_trains(spikes, np.arange(3)) is None
 
 
+def test_where_a_gap_is_in_the_way_of_the_cheapest_way_the_next_is_gone(monkeypatch):
+    monkeypatch.setattr(value_sums, "_NS_TRANSFORMED", 0)
+    monkeypatch.setattr(value_sums, "_NS_CORRELATED", 0)
+    clock, rng = with_a_pause(200), np.random.default_rng(7)
+    values, lags = rng.integers(-9, 9, (200, 3)).astype(np.float32), np.arange(4)
+    spikes = align(clock, [np.sort(rng.uniform(1, 5, 400))], lags / 60, "floor")
+    assert value_sums._as_trains(spikes, lags) is None
+    sums = np.zeros((4, 3))
+    value_sums.add_values(values, spikes, lags, sums)
+    np.testing.assert_array_equal(sums, [values[spikes.row(number)].sum(axis=0) for number in range(4)])
+
+
+@pytest.mark.parametrize("levels", [(-1.0, 1.0), (-1.0, 0.0, 1.0)])
+def test_parts_and_groups_are_as_large_as_fits(monkeypatch, levels):
+    monkeypatch.setattr(frame_sums, "PART_BYTES", 1000)
+    movie = Movie.from_frames(np.random.default_rng(8).choice(levels, (500, 2, 50)))
+    bytes_of_a_frame = 100 / 8 if len(levels) == 2 else 400
+    step = int(1000 // bytes_of_a_frame)
+    assert list(frame_sums._parts(movie)) == [(begin, min(begin + step, 500)) for begin in range(0, 500, step)]
+    # spikes at 5 delays, of which half are in the part, take 10 bytes
+    trains = [np.zeros(size) for size in (60, 40, 1, 99, 1, 0, 500, 100, 100, 0)]
+    assert list(frame_sums._groups(trains, 5, 0.5)) == [(0, 2), (2, 4), (4, 6), (6, 7), (7, 8), (8, 10)]
+    assert list(frame_sums._groups([], 5, 0.5)) == [(0, 0)]
+
+
+@pytest.mark.parametrize(("mean", "is_taken_off"), [([0.0, 1.0], False), ([0.0, 1.01], True), ([0.0, -1.01], True)])
+def test_what_is_far_from_zero_is_taken_off(mean, is_taken_off):
+    frames = np.tile([-1.0, 1.0], (2, 150)).T[:, None] + mean
+    frames = np.concatenate([frames, [[[100.0, 0.5]]]])
+    found = frame_sums.sum_frames(
+        Movie.from_frames(frames), FrameClock.regular(60, 301, 0), [np.array([0.01])], np.zeros(1), "floor"
+    )
+    expected = np.float32(mean) if is_taken_off else [0, 0]
+    np.testing.assert_array_equal(found.offset, expected)
+    np.testing.assert_allclose(found.whole, (frames - expected).sum(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(found.squares, np.square(frames - expected).sum(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(found.sums, frames[0] - expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("per_frame", "n_lags", "cheapest"),
     [(0.05, 20, "sparse"), (5, 5, "dense"), (5, 200, "lags"), (0.001, 200, "sparse")],
@@ -354,7 +457,7 @@ def test_the_model_of_costs_tells_the_regimes_apart(per_frame, n_lags, cheapest)
 
 def test_graded_movies_far_from_zero_keep_their_digits():
     rng = np.random.default_rng(6)
-    frames = 1e4 + rng.normal(size=(2000, 5, 9))
+    frames = 1e4 + rng.normal(size=(2000, 15, 40))
     clock, train = FrameClock.regular(60, 2000, 0), np.sort(rng.uniform(0, 33, 3000))
     sta = spike_triggered_average(frames, clock, [train], [0.0, 0.1], centre=False)
     shown = np.floor(train * 60 + 1e-9).astype(int)
