@@ -414,6 +414,20 @@ def test_where_a_gap_is_in_the_way_of_the_cheapest_way_the_next_is_gone(monkeypa
     np.testing.assert_array_equal(sums, [values[spikes.row(number)].sum(axis=0) for number in range(4)])
 
 
+def test_delays_of_whole_frames_are_lags_where_transforms_cost_nothing(monkeypatch):
+    monkeypatch.setattr(value_sums, "_NS_TRANSFORMED", 0)
+    monkeypatch.setattr(value_sums, "_NS_CORRELATED", 0)
+    clock, rng = FrameClock.regular(59.98, 200, 0), np.random.default_rng(12)
+    frames, train, lags = rng.normal(size=(200, 1, 3)), np.sort(rng.uniform(0, 4, 400)), np.arange(-6, 13)
+    found = frame_sums.sum_frames(Movie.from_frames(frames), clock, [train], lags / 59.98, "floor")
+    spikes, values = align(clock, [train], lags / 59.98, "floor"), frames[:, 0].astype(np.float32)
+    correlated, gathered = np.zeros((2, 19, 3))
+    value_sums.add_values(values, spikes, lags, correlated, "lags")
+    value_sums.add_values(values, spikes, lags, gathered, "sparse")
+    np.testing.assert_array_equal(found.sums, correlated)
+    assert (gathered != correlated).any()  # each way rounds in its own
+
+
 @pytest.mark.parametrize("levels", [(-1.0, 1.0), (-1.0, 0.0, 1.0)])
 def test_parts_and_groups_are_as_large_as_fits(monkeypatch, levels):
     monkeypatch.setattr(frame_sums, "PART_BYTES", 1000)
