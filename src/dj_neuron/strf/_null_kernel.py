@@ -93,12 +93,11 @@ def _may_reach(planes: Any, complement: Any, n_planes: Any, bound: Any, ones: An
     carry, above, below, sign = all_set, all_set, all_set, no_bits()
     for plane in range(n_planes):
         sign, carry = add_bits(load_bits(planes, plane * LINE), load_bits(complement, plane * LINE), carry)
-        if plane < n_planes - 1:
-            opposite = xor_bits(sign, all_set)
-            if (bound >> plane) & 1:
-                above, below = and_bits(above, sign), and_bits(below, opposite)
-            else:
-                above, below = or_bits(above, sign), or_bits(below, opposite)
+        opposite = xor_bits(sign, all_set)
+        if (bound >> plane) & 1:
+            above, below = and_bits(above, sign), and_bits(below, opposite)
+        else:
+            above, below = or_bits(above, sign), or_bits(below, opposite)
     store_bits(words, 0, or_bits(and_bits(above, xor_bits(sign, all_set)), and_bits(below, sign)))
     reached = np.uint64(0)
     for word in range(N_WORDS):
@@ -185,7 +184,7 @@ def _search_neuron(
             own = frames[first[row] : first[row] + n_own[row]]
             _add_rotated(tile, own, shifts[number], n_frames, rotated, planes, core.size)
             bound = _bound(best, roots[row], highest_weight)
-            if bound >> (n_planes - 1) == 0 and _may_reach(planes, complement[row], n_planes, bound, ones, words):
+            if _may_reach(planes, complement[row], n_planes, bound, ones, words):
                 _read_counts(planes, n_planes, counts)
                 best = max(best, _largest(counts, expected[row], weight, deviations) / roots[row])
         largest[number] = best
