@@ -194,6 +194,7 @@ def test_every_pair_of_tile_and_neuron_is_looked_at_by_one_part():
     rng = np.random.default_rng(16)
     n_frames, n_tiles, sizes, n_own, n_rows = 130, 3, [0, 5, 64, 100, 150], 20, 4
     data = rng.integers(0, 256, (n_frames, n_tiles * TILE_BLOCKS // 8), np.uint8)
+    data.flags.writeable = False  # as movies are: the kernel is not compiled once more
     bits = np.unpackbits(data, axis=1, bitorder="little").astype(np.int64)
     share = bits.mean(axis=0)
     weight = (rng.choice([0.0, 1, 2], (TILE_BLOCKS, n_tiles)) * [0, 0.5, 1]).T.ravel()  # the first takes no part
