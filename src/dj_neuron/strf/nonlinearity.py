@@ -75,7 +75,9 @@ def _best(*data: Floats) -> Floats:
     found: Floats = minimize(
         _cost, [0.5, -1.0], data, jac=True, method="SLSQP", bounds=bounds, options={"ftol": 1e-16, "maxiter": 1000}
     ).x
-    free = np.flatnonzero(np.abs(found) < _LIMITS)
+    at_limit = np.abs(found) > _LIMITS - 1e-6  # the search may stop just before it
+    found[at_limit] = np.copysign(_LIMITS, found)[at_limit]
+    free = np.flatnonzero(~at_limit)
 
     def gradient(values: Floats) -> Floats:
         there = found.copy()
